@@ -1,0 +1,1 @@
+//! Runs on the node: reports GPU and fabric telemetry, and writes the OS image from the deploy ramdisk.

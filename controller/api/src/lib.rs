@@ -1,0 +1,1 @@
+//! The wire contract of Helix and a typed client for it.

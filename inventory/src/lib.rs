@@ -1,0 +1,1 @@
+//! What a server is: pure values, no input or output.

@@ -1,0 +1,1 @@
+//! A stateful fleet of simulated iDRACs.
