@@ -1,1 +1,9 @@
 //! The wire contract of Helix and a typed client for it.
+//!
+//! Everything that crosses a socket between Helix's own programs is defined here once: the HTTP API under `/api/v1`
+//! (used by `helixctl` and the dashboard), the deploy protocol (ramdisk to controller) and the agent protocol.
+//! It relies on `helix-inventory` for the values themselves and holds no logic of the controller.
+
+pub mod agent;
+pub mod deploy;
+pub mod machine;
