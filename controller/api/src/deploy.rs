@@ -189,6 +189,10 @@ pub struct ImageSource {
     pub raw_sha256: String,
     /// Number of bytes on disk.
     pub raw_size_bytes: u64,
+    /// UUIDs and labels of file systems and partitions in the image, as far as the import read them: another disk that
+    /// carries one of them conflicts. The ramdisk compares again with what it wrote, so an empty list only finds out later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub identifiers: Vec<String>,
 }
 
 /// How an image file is packed.
