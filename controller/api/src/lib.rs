@@ -4,6 +4,16 @@
 //! (used by `helixctl` and the dashboard), the deploy protocol (ramdisk to controller) and the agent protocol.
 //! It relies on `helix-inventory` for the values themselves and holds no logic of the controller.
 
+pub mod access;
 pub mod agent;
+pub mod bulk;
 pub mod deploy;
+pub mod enrol;
+pub mod image;
 pub mod machine;
+pub mod node;
+pub mod page;
+pub mod problem;
+pub mod select;
+pub mod stream;
+pub mod workflow;
