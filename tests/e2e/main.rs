@@ -1,1 +1,1 @@
-
+//! End-to-end tests: the real programs, on loopback.

@@ -1,1 +1,3 @@
+//! `helixctl`: the command line of Helix.
+
 fn main() {}

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Runs every test of the workspace, by cargo-nextest when it is there: `tests/run.sh [FILTER…]`. Wants DATABASE_URL.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export SQLX_OFFLINE=true
+if cargo nextest --version >/dev/null 2>&1; then
+    cargo nextest run --locked --workspace --no-fail-fast "$@"
+    cargo test --locked --workspace --doc --quiet
+else
+    cargo test --locked --workspace --no-fail-fast "$@"
+fi
