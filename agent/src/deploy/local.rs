@@ -163,6 +163,8 @@ impl DeployHost for LocalHost {
 
     async fn write(&self, target: &Seen, image: &ImageSource, progress: &Arc<Progress>) -> Result<(), Failure> {
         let (download, fetching) = fetch::start(self.http.clone(), image.clone());
+        // When this write is taken back, the download ends, and with it the blocking thread that feeds on it.
+        let _stop = StopOnDrop(fetching.abort_handle());
         let (target, wanted) = (Self::target(target), image.clone());
         let inner = Arc::clone(progress);
         let unpacking = tokio::task::spawn_blocking(move || {
@@ -279,6 +281,15 @@ impl DeployHost for LocalHost {
             Ok(Some(lines.join("; ")))
         })
         .await
+    }
+}
+
+/// Ends a task with its owner.
+struct StopOnDrop(tokio::task::AbortHandle);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

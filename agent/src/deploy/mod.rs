@@ -4,6 +4,7 @@
 //! the steps. Pure rules: `rule`, `conflict`. Formats: `gpt`, `signature`, `bootentry`. Effects: `host` and its real form `local`.
 
 pub mod bootentry;
+pub mod clock;
 pub mod conflict;
 pub mod failure;
 pub mod fetch;
@@ -14,10 +15,13 @@ pub mod kernel;
 pub mod loader;
 pub mod local;
 pub mod medium;
+pub mod mode;
+pub mod network;
 pub mod progress;
 pub mod rootfs;
 pub mod rule;
 pub mod seed;
+pub mod session;
 pub mod signature;
 pub mod stream;
 pub mod target;

@@ -53,7 +53,7 @@ fn pci_address(path: &std::path::Path) -> Option<String> {
 }
 
 /// Addresses with prefix length of each interface; link-local IPv6 is left out.
-fn addresses() -> HashMap<String, Vec<String>> {
+pub fn addresses() -> HashMap<String, Vec<String>> {
     let mut found: HashMap<String, Vec<String>> = HashMap::new();
     let Ok(all) = nix::ifaddrs::getifaddrs() else { return found };
     for interface in all {
