@@ -1,1 +1,3 @@
 //! A stateful fleet of simulated iDRACs.
+
+pub mod vm;
