@@ -7,6 +7,8 @@
 pub mod access;
 pub mod agent;
 pub mod bulk;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod deploy;
 pub mod enrol;
 pub mod image;
@@ -17,3 +19,6 @@ pub mod problem;
 pub mod select;
 pub mod stream;
 pub mod workflow;
+
+/// Header of every answer of the API: the controller's version.
+pub const VERSION_HEADER: &str = "helix-version";
