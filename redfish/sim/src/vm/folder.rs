@@ -143,7 +143,7 @@ impl Folder {
             Err(errno) => return Err(failed(&self.path, errno.into())),
         }
         let gone = async {
-            while self.is_ours(pid) {
+            while lives(pid) {
                 tokio::time::sleep(LEFTOVER_POLL).await;
             }
         };
@@ -156,6 +156,12 @@ impl Folder {
         let disk = super::process::option_value(&self.disk());
         fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(&disk))
     }
+}
+
+/// Whether the process still holds its files: its command line is gone earlier than they are.
+fn lives(pid: i32) -> bool {
+    let state = |stat: String| stat.rsplit_once(") ").map(|(_, rest)| rest.starts_with(['Z', 'X']));
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| state(stat) == Some(false))
 }
 
 fn failed(path: &Path, source: io::Error) -> VmError {
