@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -21,7 +21,9 @@ const CONSOLE_MAX_BYTES: u64 = 4 << 20;
 const LOG_TAIL_BYTES: i64 = 600;
 /// A killed process is gone in milliseconds; on a machine with no time left, in a few seconds.
 const LEFTOVER_WAIT: Duration = Duration::from_secs(10);
-const LEFTOVER_POLL: Duration = Duration::from_millis(20);
+/// A simulator that was told to end does so in milliseconds; one that goes on running keeps the lock for hours.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+const POLL: Duration = Duration::from_millis(20);
 
 /// The folder, held by a lock for as long as this value lives.
 pub(super) struct Folder {
@@ -35,12 +37,7 @@ impl Folder {
         // QEMU resolves relative paths against its own folder.
         let path = std::path::absolute(&spec.state_dir).map_err(|source| failed(&spec.state_dir, source))?;
         fs::create_dir_all(&path).map_err(|source| failed(&path, source))?;
-        let file = File::create(path.join("lock")).map_err(|source| failed(&path, source))?;
-        let lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => lock,
-            Err((_, Errno::EWOULDBLOCK)) => return Err(VmError::InUse { path }),
-            Err((_, errno)) => return Err(failed(&path, errno.into())),
-        };
+        let lock = take_lock(&path).await?;
         let folder = Self { path, _lock: lock };
         folder.stop_leftover().await?;
         folder.make_files(spec).map_err(|source| failed(&folder.path, source))?;
@@ -144,7 +141,7 @@ impl Folder {
         }
         let gone = async {
             while lives(pid) {
-                tokio::time::sleep(LEFTOVER_POLL).await;
+                tokio::time::sleep(POLL).await;
             }
         };
         let late = |_| failed(&self.path, io::Error::other(format!("process {pid} does not end")));
@@ -155,6 +152,21 @@ impl Folder {
     fn is_ours(&self, pid: i32) -> bool {
         let disk = super::process::option_value(&self.disk());
         fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(&disk))
+    }
+}
+
+/// Locks the folder. Waits a little, for a simulator that is just ending.
+async fn take_lock(path: &Path) -> Result<Flock<File>, VmError> {
+    let mut file = File::create(path.join("lock")).map_err(|source| failed(path, source))?;
+    let patience = Instant::now() + LOCK_WAIT;
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((again, Errno::EWOULDBLOCK)) if Instant::now() < patience => file = again,
+            Err((_, Errno::EWOULDBLOCK)) => return Err(VmError::InUse { path: path.to_owned() }),
+            Err((_, errno)) => return Err(failed(path, errno.into())),
+        }
+        tokio::time::sleep(POLL).await;
     }
 }
 

@@ -1,10 +1,10 @@
 //! Real boots of a hand-made payload, and the command line that they come from.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use tokio::sync::broadcast;
@@ -124,7 +124,11 @@ async fn a_machine_that_an_earlier_simulator_left_running_is_stopped() {
 
     // Anything with this machine's disk on its command line is this machine.
     let disk = folder.path().join("vm/disk.raw");
-    let mut leftover = Command::new("tail").args(["-n", "0", "-f"]).arg(disk).spawn().unwrap();
+    let mut leftover = Command::new("sh");
+    leftover.args(["-c", "echo up; read never", "left-over"]).arg(disk).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut leftover = leftover.spawn().unwrap();
+    let mut up = [0; 3];
+    leftover.stdout.as_mut().unwrap().read_exact(&mut up).unwrap();
     fs::write(&record, leftover.id().to_string()).unwrap();
     drop(VmHost::new(spec(folder.path())).await.unwrap());
     let status = leftover.try_wait().unwrap();
