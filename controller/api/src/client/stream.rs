@@ -27,7 +27,7 @@ pub enum Feed {
     /// The stream is open: read the objects now, changes follow.
     Connected,
     /// Something changed: read the object again.
-    Change { id: i64, event: ChangeEvent },
+    Change { id: String, event: ChangeEvent },
     /// Changes were missed that are not kept any more: read everything again.
     Gap,
     /// The stream was lost; it is tried again after the pause.
@@ -39,9 +39,9 @@ pub type FeedStream = Pin<Box<dyn Stream<Item = Result<Feed, ApiError>> + Send>>
 
 impl Client {
     /// Follows changes of these topics (`node`, `workflow`, `bulk`, `image`; none means all), from `after` on when a change's
-    /// number is given, else from now on.
+    /// id is given, else from now on.
     #[must_use]
-    pub fn changes(&self, topics: &[&str], after: Option<i64>) -> FeedStream {
+    pub fn changes(&self, topics: &[&str], after: Option<String>) -> FeedStream {
         let state = State {
             client: self.clone(),
             topics: topics.join(","),
@@ -59,7 +59,7 @@ impl Client {
 struct State {
     client: Client,
     topics: String,
-    last: Option<i64>,
+    last: Option<String>,
     pause: Duration,
     sleep_first: Option<Duration>,
     connection: Option<Connection>,
@@ -80,7 +80,7 @@ impl State {
             }
             if let Some(feed) = self.ready.pop_front() {
                 if let Feed::Change { id, .. } = &feed {
-                    self.last = Some(*id);
+                    self.last = Some(id.clone());
                 }
                 return Some(Ok(feed));
             }
@@ -106,7 +106,7 @@ impl State {
                     Ok(feeds) => {
                         // The greeting has a number and no change: resuming from there misses nothing.
                         if feeds.is_empty() && self.ready.is_empty() {
-                            self.last = connection.parser.id.or(self.last);
+                            self.last = connection.parser.id.clone().or_else(|| self.last.take());
                         }
                         self.ready.extend(feeds);
                     }
@@ -139,8 +139,8 @@ impl State {
             .query_opt("topics", (!self.topics.is_empty()).then_some(&self.topics))
             // Silence ends the stream, not its age.
             .timeout(Duration::from_secs(365 * 24 * 3600));
-        if let Some(last) = self.last {
-            call = call.header("last-event-id", last.to_string());
+        if let Some(last) = &self.last {
+            call = call.header("last-event-id", last.clone());
         }
         let request = call.request().header("accept", "text/event-stream");
         let response = request.send().await.map_err(|error| self.client.unreachable(&error))?;
@@ -156,7 +156,7 @@ impl State {
 #[derive(Debug, Default)]
 struct Parser {
     line: Vec<u8>,
-    id: Option<i64>,
+    id: Option<String>,
     event: String,
     data: String,
 }
@@ -185,12 +185,12 @@ impl Parser {
                 return Some(Feed::Gap);
             }
             let change = serde_json::from_str::<ChangeEvent>(&data).ok()?;
-            return Some(Feed::Change { id: self.id?, event: change });
+            return Some(Feed::Change { id: self.id.clone()?, event: change });
         }
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
-            "id" => self.id = value.parse().ok(),
+            "id" => self.id = Some(value.to_owned()),
             "event" => value.clone_into(&mut self.event),
             "data" => self.data.push_str(value),
             // Comments keep the connection alive, other fields are not for us.
@@ -204,20 +204,20 @@ impl Parser {
 mod tests {
     use super::*;
 
-    fn change(id: i64, topic: &str) -> Feed {
-        Feed::Change { id, event: ChangeEvent { topic: topic.into(), id: "x".into() } }
+    fn change(id: &str, topic: &str) -> Feed {
+        Feed::Change { id: id.into(), event: ChangeEvent { topic: topic.into(), id: "x".into() } }
     }
 
     #[test]
     fn events_are_read_from_pieces_of_any_size() {
-        let text = b": hello\n\nid: 7\nevent: node\ndata: {\"topic\":\"node\",\"id\":\"x\"}\n\nid: 8\r\nevent: bulk\r\ndata: {\"topic\":\"bulk\",\"id\":\"x\"}\r\n\r\n";
+        let text = b": hello\n\nid: 4711.7\nevent: node\ndata: {\"topic\":\"node\",\"id\":\"x\"}\n\nid: 4711.8\r\nevent: bulk\r\ndata: {\"topic\":\"bulk\",\"id\":\"x\"}\r\n\r\n";
         for size in [1, 2, 7, 500] {
             let mut parser = Parser::default();
             let mut feeds = Vec::new();
             for piece in text.chunks(size) {
                 feeds.extend(parser.push(piece).unwrap());
             }
-            assert_eq!(feeds, [change(7, "node"), change(8, "bulk")], "pieces of {size}");
+            assert_eq!(feeds, [change("4711.7", "node"), change("4711.8", "bulk")], "pieces of {size}");
         }
     }
 
