@@ -7,4 +7,6 @@
 pub mod controller;
 pub mod deploy;
 pub mod machine;
+pub mod node;
 pub mod pin;
+pub mod source;

@@ -4,9 +4,16 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use helix_agent::deploy::session::Ending;
+use helix_agent::machine::root::Root;
+use helix_agent::node::config::Config;
+use helix_agent::node::run::{Home, ThisMachine};
+use helix_agent::source::Choice;
 
 /// The deploy ramdisk's init restarts the machine on this exit status and powers it off on 0.
 const EXIT_REBOOT: u8 = 3;
+
+/// Enough for a download, its reports and their timers; disks and hashes have threads of their own.
+const WORKER_THREADS: usize = 4;
 
 /// Helix on the node: writes the OS image from the deploy ramdisk, and reports from the installed system.
 ///
@@ -30,6 +37,22 @@ enum Mode {
     /// Finds the deploy block on the boot medium, reaches the controller, claims the attempt and follows its instructions. Exit
     /// status 0 asks init to power off, 3 to restart.
     Deploy,
+    /// Report from the installed system: join with the one-time token, then send readings over mutual TLS.
+    ///
+    /// Runs until it is stopped; the systemd unit helix-agent.service starts it. Without an NVIDIA driver the node reports everything
+    /// else and says so.
+    Run {
+        /// Configuration file, written at provisioning.
+        #[arg(long, value_name = "FILE", default_value = "/etc/helix/agent.toml")]
+        config: std::path::PathBuf,
+        /// Where GPU readings come from: nvml, none, or replay:FILE for recorded ones (the node is then marked as simulated).
+        /// Default: what the configuration says, else nvml.
+        #[arg(long, value_name = "SOURCE")]
+        source: Option<Choice>,
+    },
+    /// Read NVML for the agent, one sweep a line (internal: an NVML call may never return, so it has a process of its own).
+    #[command(hide = true)]
+    NvmlReader,
     /// Print what this machine says of itself as JSON: identity, disks, network interfaces.
     Facts,
     /// Print the version.
@@ -53,8 +76,23 @@ fn main() -> anyhow::Result<ExitCode> {
                 Ending::Reboot => ExitCode::from(EXIT_REBOOT),
             })
         }
+        Mode::Run { config, source } => {
+            let config = Config::read(&config)?;
+            let chosen = match (source, &config.source) {
+                (Some(source), _) => source,
+                (None, Some(text)) => text.parse().map_err(anyhow::Error::msg)?,
+                (None, None) => Choice::Nvml,
+            };
+            let mut machine = ThisMachine { root: Root::default(), source: chosen.open(std::env::current_exe()?)? };
+            runtime()?.block_on(helix_agent::node::run::forever(&Home::from(&config), &mut machine));
+            Ok(ExitCode::SUCCESS)
+        }
+        Mode::NvmlReader => {
+            helix_agent::source::reader::serve()?;
+            Ok(ExitCode::SUCCESS)
+        }
         Mode::Facts => {
-            let facts = helix_agent::machine::facts(&helix_agent::machine::root::Root::default());
+            let facts = helix_agent::machine::facts(&Root::default());
             println!("{}", serde_json::to_string_pretty(&facts)?);
             Ok(ExitCode::SUCCESS)
         }
@@ -66,7 +104,8 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+    // A thread for each of a node's 224 processors would be more than the agent has work for, and more than its unit allows.
+    tokio::runtime::Builder::new_multi_thread().worker_threads(WORKER_THREADS).enable_all().build()
 }
 
 fn log_to_stderr() {
