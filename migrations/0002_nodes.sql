@@ -110,8 +110,11 @@ create index node_events_by_node on node_events (node_id, id desc);
 -- Agents: one certificate a node; the newest report is kept, history goes to a metrics store.
 create table agents (
     node_id uuid primary key references nodes on delete cascade,
-    certificate_sha256 bytea not null check (length(certificate_sha256) = 32),
+    certificate_sha256 bytea not null unique check (length(certificate_sha256) = 32),
     not_after timestamptz not null,
+    -- A renewed certificate, until its first use: then it takes the place of the one above.
+    next_certificate_sha256 bytea unique check (length(next_certificate_sha256) = 32),
+    next_not_after timestamptz,
     revoked_at timestamptz,
     joined_at timestamptz not null default now(),
     boot_id text,
@@ -129,5 +132,9 @@ create table join_tokens (
     workflow_id uuid,
     created_at timestamptz not null default now(),
     expires_at timestamptz not null,
-    used_at timestamptz
+    used_at timestamptz,
+    -- The public key that joined with it: an agent whose answer was lost may ask again, nobody else.
+    key_sha256 bytea check (length(key_sha256) = 32)
 );
+create index join_tokens_by_workflow on join_tokens (workflow_id);
+create index join_tokens_by_node on join_tokens (node_id);

@@ -179,6 +179,8 @@ create table media_files (
     image_id uuid,
     -- The patched block of a deploy medium.
     block bytea check (length(block) = 4096),
+    -- The whole URL as it was handed out: the BMC must be told the same one again after a crash.
+    url text not null,
     created_at timestamptz not null default now(),
     expires_at timestamptz not null,
     bytes_served bigint not null default 0,

@@ -56,3 +56,14 @@ create trigger workflows_wake_update after update on workflows
     for each row
     when (old.due_at is distinct from new.due_at and new.state in ('queued', 'running', 'waiting'))
     execute function wake_engine();
+
+-- Wakes a ramdisk's long poll.
+create function wake_deploy() returns trigger language plpgsql as $$
+begin
+    perform pg_notify('helix_deploy', new.id::text);
+    return null;
+end
+$$;
+create trigger deploy_sessions_instructed after update on deploy_sessions
+    for each row when (old.seq is distinct from new.seq)
+    execute function wake_deploy();
