@@ -254,6 +254,7 @@ impl Client {
     pub(crate) async fn get_answer(&self, uri: &str, deadline: Duration, login: bool) -> Result<Answer, RedfishError> {
         let mut call = Call { method: Method::GET, uri: uri.to_owned(), headers: Vec::new(), body: None, deadline };
         let mut redirects = 0;
+        let mut tries = 0;
         let mut pauses = self.limits().pauses.iter();
         loop {
             let outcome = if login { Box::pin(self.authorised(&call)).await } else { self.plain(&call).await };
@@ -279,10 +280,16 @@ impl Client {
                 RedfishError::Refused { refusal, .. } if refusal.class() == Class::Retry => refusal.retry_after,
                 _ => return Err(error),
             };
+            // A bare 500 is a defect more often than a passing state: one more try, not twenty seconds of them.
+            let passing = !matches!(&error, RedfishError::Refused { refusal, .. } if refusal.is_bare_500());
+            if !passing && tries > 0 {
+                return Err(error);
+            }
+            tries += 1;
             let Some(pause) = pauses.next() else { return Err(error) };
             let pause = match retry_after {
                 Some(asked) if asked > LONGEST_RETRY_AFTER => return Err(error),
-                Some(asked) => asked.min(*pause),
+                Some(asked) => asked.max(*pause),
                 None => *pause,
             };
             // Half to one and a half times, so that a fleet that was cut off together does not come back together.

@@ -28,7 +28,7 @@ use crate::manager::Manager;
 use crate::memory::Memory;
 use crate::message::Class;
 use crate::network::{NetworkAdapter, NetworkFunction, NetworkPort};
-use crate::odata::{Issue, Resource, path};
+use crate::odata::{Issue, Link, Resource, natural, path};
 use crate::pcie::PcieDevice;
 use crate::power_supply::{PowerSubsystem, PowerSupply};
 use crate::processor::Processor;
@@ -297,8 +297,33 @@ impl Gather<'_> {
         let functions = self.some(Part::Network, path(adapter.network_device_functions.as_ref()));
         let ports = path(adapter.ports.as_ref()).or(path(adapter.network_ports.as_ref()));
         let ports = self.some(Part::Network, ports);
-        let (functions, ports) = futures::join!(functions, ports);
+        let (functions, mut ports) = futures::join!(functions, ports);
+        self.unlisted_ports(&adapter, &mut ports).await;
         NetworkUnit { adapter, functions, ports }
+    }
+
+    /// Ports that a controller links to and the collection leaves out: seen on an InfiniBand card with two of them.
+    async fn unlisted_ports(&self, adapter: &NetworkAdapter, ports: &mut Vec<NetworkPort>) {
+        // The newer name wins where both are there: they tell of the same ports.
+        let links = adapter.controllers.iter().filter_map(|controller| controller.links.as_ref());
+        let links: Vec<&str> = links
+            .flat_map(|links| if links.ports.is_empty() { &links.network_ports } else { &links.ports })
+            .filter_map(Link::uri)
+            .collect();
+        for uri in links {
+            let known = ports.iter().any(|port| port.uri() == uri);
+            if known || self.stopped() {
+                continue;
+            }
+            match self.client.read::<NetworkPort>(uri).await {
+                Ok(read) => {
+                    lock(&self.issues).extend(read.issues);
+                    ports.push(read.value);
+                }
+                Err(error) => self.note(Part::Network, false, uri, error),
+            }
+        }
+        ports.sort_by(|a, b| natural(a.uri(), b.uri()));
     }
 
     async fn power_supplies(&self, dell: bool, chassis: &str, subsystem: Option<&str>) -> Vec<PowerSupply> {

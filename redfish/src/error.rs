@@ -59,6 +59,15 @@ impl Refusal {
         })
     }
 
+    /// Whether this is a 500 that names no cause known to pass.
+    pub(crate) fn is_bare_500(&self) -> bool {
+        self.status == 500
+            && self
+                .messages
+                .iter()
+                .all(|message| message.key() == "InternalError" || message.class() != Some(Class::Retry))
+    }
+
     fn told(&self) -> String {
         self.messages.first().map_or_else(|| "it gave no explanation".to_owned(), ToString::to_string)
     }

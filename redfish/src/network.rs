@@ -53,6 +53,18 @@ impl NetworkAdapter {
 pub struct AdapterController {
     #[serde(deserialize_with = "opt")]
     pub firmware_package_version: Option<String>,
+    #[serde(deserialize_with = "object")]
+    pub links: Option<ControllerLinks>,
+}
+
+/// `Links` of a controller: complete where the collections are not.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct ControllerLinks {
+    #[serde(deserialize_with = "objects")]
+    pub network_ports: Vec<Link>,
+    #[serde(deserialize_with = "objects")]
+    pub ports: Vec<Link>,
 }
 
 /// `NetworkDeviceFunction`: what the operating system sees as one device.

@@ -3,7 +3,7 @@
 //! Only one login is under way at a time, and a refusal that others waited for is theirs too: two requests that start together
 //! must not make two refusals. It decides nothing about *whether* to log in beyond its own limit; the gate does.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use base64::Engine;
@@ -65,6 +65,8 @@ pub(crate) struct Auth {
     refused: AtomicU32,
     /// Refusals ever, to see whether one came while waiting for the turn.
     refusals: AtomicU64,
+    /// The service was found to have no sessions although its root names a place for them.
+    sessionless: AtomicBool,
 }
 
 #[derive(Serialize)]
@@ -92,6 +94,7 @@ impl Auth {
             serial: AtomicU64::new(0),
             refused: AtomicU32::new(0),
             refusals: AtomicU64::new(0),
+            sessionless: AtomicBool::new(false),
         }
     }
 
@@ -190,11 +193,11 @@ impl Client {
             let refused = auth.refused.load(Ordering::Relaxed);
             return Err(RedfishError::LoginRefused { address: self.address().clone(), refused, message: None });
         }
-        if let Some(uri) = sessions {
+        if let Some(uri) = sessions.filter(|_| !auth.sessionless.load(Ordering::Relaxed)) {
             self.knock().await?;
             match self.make_session(&uri, credentials).await? {
                 Attempt::Accepted(kind) => return Ok(auth.accept(kind)),
-                Attempt::NoSessions => {}
+                Attempt::NoSessions => auth.sessionless.store(true, Ordering::Relaxed),
             }
         }
         self.knock().await?;

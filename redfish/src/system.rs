@@ -96,13 +96,14 @@ impl System {
         self.oem.as_ref()?.dell.as_ref()?.system.as_ref()
     }
 
-    /// What identifies the machine: the service tag on Dell, the serial number elsewhere.
+    /// What identifies the machine: the service tag on Dell, the serial number elsewhere, and the UUID of what has neither
+    /// (virtual machines).
     #[must_use]
     pub fn identity(&self) -> Option<&str> {
         let dell = self.oem.as_ref().is_some_and(|oem| oem.dell.is_some())
             || self.manufacturer.as_deref().is_some_and(|name| name.starts_with("Dell"));
         let (first, second) = if dell { (&self.sku, &None) } else { (&self.serial_number, &self.sku) };
-        first.as_deref().or(second.as_deref())
+        first.as_deref().or(second.as_deref()).or(self.uuid.as_deref().filter(|_| !dell))
     }
 }
 

@@ -160,7 +160,11 @@ impl Client {
         let media = self.read::<VirtualMedia>(&slot.uri).await?.value;
         let inserted = media.inserted.unwrap_or(media.image.is_some());
         let attached = match slot.share {
-            Some(share) if inserted => self.attributes(AttributeGroup::Idrac).await?.media_attached(share),
+            Some(share) if inserted => match self.attributes(AttributeGroup::Idrac).await {
+                Ok(attributes) => attributes.media_attached(share),
+                Err(error) if error.is_missing() => None,
+                Err(error) => return Err(error),
+            },
             _ => None,
         };
         Ok(MediaState { inserted, image: media.image, attached })

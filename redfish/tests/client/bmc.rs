@@ -1,0 +1,445 @@
+//! A BMC made of JSON documents, with behaviour bolted on per test. HTTPS on loopback; every request is kept.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use redfish_client::{BmcAddress, Client, ClientBuilder, Credentials, Limits, Tls};
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+pub(crate) const SYSTEM: &str = "/redfish/v1/Systems/System.Embedded.1";
+pub(crate) const MANAGER: &str = "/redfish/v1/Managers/iDRAC.Embedded.1";
+pub(crate) const CHASSIS: &str = "/redfish/v1/Chassis/System.Embedded.1";
+pub(crate) const SESSIONS: &str = "/redfish/v1/SessionService/Sessions";
+
+/// A request as the BMC saw it.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) query: Option<String>,
+    pub(crate) token: Option<String>,
+    pub(crate) authorization: Option<String>,
+    pub(crate) if_match: Option<String>,
+    pub(crate) accept_encoding: Option<String>,
+    pub(crate) body: Value,
+}
+
+impl Seen {
+    pub(crate) fn is(&self, method: &str, path: &str) -> bool {
+        self.method == method && self.path == path
+    }
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Bytes,
+    pub(crate) delay: Duration,
+    pub(crate) hang_up: bool,
+}
+
+impl Reply {
+    pub(crate) fn json(status: u16, body: &Value) -> Self {
+        Self::bytes(status, body.to_string().into())
+    }
+
+    pub(crate) fn bytes(status: u16, body: Bytes) -> Self {
+        Self { status, headers: Vec::new(), body, delay: Duration::ZERO, hang_up: false }
+    }
+
+    pub(crate) fn empty(status: u16) -> Self {
+        Self::bytes(status, Bytes::new())
+    }
+
+    /// An error as an iDRAC words it.
+    pub(crate) fn error(status: u16, id: &str) -> Self {
+        Self::json(
+            status,
+            &json!({"error": {"code": "Base.1.12.GeneralError", "message": "See ExtendedInfo.", "@Message.ExtendedInfo": [
+                {"MessageId": "Base.1.12.GeneralError"},
+                {"MessageId": id, "Message": format!("what {id} says"), "MessageArgs": [], "Resolution": format!("what {id} advises")},
+            ]}}),
+        )
+    }
+
+    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    pub(crate) fn after(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    pub(crate) fn hang_up(mut self) -> Self {
+        self.hang_up = true;
+        self
+    }
+}
+
+/// State that behaviours may change.
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) documents: BTreeMap<String, Value>,
+    pub(crate) seen: Vec<Seen>,
+    /// Tokens that are good.
+    pub(crate) tokens: Vec<String>,
+    pub(crate) password: String,
+    /// Members of collections come whole when asked for.
+    pub(crate) expands: bool,
+    /// Lets whoever asks read everything.
+    pub(crate) open: bool,
+}
+
+type Behaviour = dyn Fn(&mut State, &Seen) -> Option<Reply> + Send + Sync;
+
+/// A running BMC.
+pub(crate) struct Bmc {
+    pub(crate) address: BmcAddress,
+    pub(crate) state: Arc<Mutex<State>>,
+    accepting: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Bmc {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// A certificate and the key that signs.
+pub(crate) fn identity() -> (rcgen::Certificate, rcgen::KeyPair) {
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(vec!["idrac-HLX0001".to_owned()]).unwrap();
+    (cert, signing_key)
+}
+
+#[derive(Debug)]
+struct Shows(Arc<CertifiedKey>);
+
+impl ResolvesServerCert for Shows {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+}
+
+fn acceptor(certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -> TlsAcceptor {
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let key = ring::sign::any_supported_type(&key).unwrap();
+    let shown = Shows(Arc::new(CertifiedKey::new(vec![certificate.der().clone()], key)));
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(shown));
+    TlsAcceptor::from(Arc::new(config))
+}
+
+impl Bmc {
+    /// An iDRAC9 7.x with one CPU, one GPU and one session to give, and nothing odd about it.
+    pub(crate) async fn idrac() -> Self {
+        Self::with(documents(), |_, _| None).await
+    }
+
+    /// The same with a behaviour that answers first where it wants to.
+    pub(crate) async fn odd(behaviour: impl Fn(&mut State, &Seen) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        Self::with(documents(), behaviour).await
+    }
+
+    pub(crate) async fn with(
+        documents: BTreeMap<String, Value>,
+        behaviour: impl Fn(&mut State, &Seen) -> Option<Reply> + Send + Sync + 'static,
+    ) -> Self {
+        let (certificate, key) = identity();
+        Self::showing(documents, behaviour, &certificate, &key, 0).await
+    }
+
+    pub(crate) async fn showing(
+        documents: BTreeMap<String, Value>,
+        behaviour: impl Fn(&mut State, &Seen) -> Option<Reply> + Send + Sync + 'static,
+        certificate: &rcgen::Certificate,
+        key: &rcgen::KeyPair,
+        port: u16,
+    ) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let tls = acceptor(certificate, key);
+        let state =
+            Arc::new(Mutex::new(State { documents, password: "calvin".to_owned(), expands: true, ..State::default() }));
+        let behaviour: Arc<Behaviour> = Arc::new(behaviour);
+        let served = Arc::clone(&state);
+        let accepting = tokio::spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
+            while let Ok((tcp, _)) = listener.accept().await {
+                let (tls, state, behaviour) = (tls.clone(), Arc::clone(&served), Arc::clone(&behaviour));
+                connections.spawn(async move {
+                    let Ok(stream) = tls.accept(tcp).await else { return };
+                    let service =
+                        service_fn(move |request| answer(request, Arc::clone(&state), Arc::clone(&behaviour)));
+                    let connection =
+                        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                    drop(connection.await);
+                });
+            }
+        });
+        Self { address: BmcAddress::new("127.0.0.1", port), state, accepting }
+    }
+
+    /// Stops it and frees its port.
+    pub(crate) async fn stop(mut self) {
+        self.accepting.abort();
+        drop((&mut self.accepting).await);
+    }
+
+    pub(crate) fn builder(&self) -> ClientBuilder {
+        self.builder_with(&Tls::new(8).unwrap())
+    }
+
+    pub(crate) fn builder_with(&self, tls: &Tls) -> ClientBuilder {
+        let credentials = Credentials { user: "root".to_owned(), password: "calvin".to_owned().into() };
+        Client::builder(tls, self.address.clone()).credentials(credentials).limits(Limits::default().scaled(200.0))
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        self.builder().build()
+    }
+
+    pub(crate) fn edit(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock().unwrap());
+    }
+
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.state.lock().unwrap().seen.clone()
+    }
+
+    /// How often a request came.
+    pub(crate) fn count(&self, method: &str, path: &str) -> usize {
+        self.seen().iter().filter(|seen| seen.is(method, path)).count()
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    state: Arc<Mutex<State>>,
+    behaviour: Arc<Behaviour>,
+) -> Result<Response<Full<Bytes>>, std::io::Error> {
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let mut seen = Seen {
+        method: request.method().to_string(),
+        path: request.uri().path().to_owned(),
+        query: request.uri().query().map(str::to_owned),
+        token: header("x-auth-token"),
+        authorization: header("authorization"),
+        if_match: header("if-match"),
+        accept_encoding: header("accept-encoding"),
+        body: Value::Null,
+    };
+    let body = request.into_body().collect().await.map_err(std::io::Error::other)?.to_bytes();
+    seen.body = serde_json::from_slice(&body).unwrap_or_default();
+    let reply = {
+        let mut state = state.lock().unwrap();
+        state.seen.push(seen.clone());
+        behaviour(&mut state, &seen).unwrap_or_else(|| plain(&mut state, &seen))
+    };
+    tokio::time::sleep(reply.delay).await;
+    if reply.hang_up {
+        return Err(std::io::Error::other("hangs up"));
+    }
+    let mut response = Response::builder().status(reply.status);
+    for (name, value) in reply.headers {
+        response = response.header(name, value);
+    }
+    response.body(Full::new(reply.body)).map_err(std::io::Error::other)
+}
+
+/// What the BMC answers when nothing odd is asked of it.
+pub(crate) fn plain(state: &mut State, seen: &Seen) -> Reply {
+    let path = seen.path.trim_end_matches('/');
+    if seen.is("POST", SESSIONS) {
+        if seen.body["Password"] != state.password.as_str() {
+            return Reply::error(401, "IDRAC.2.9.SYS415");
+        }
+        let number = state.tokens.len() + 1;
+        state.tokens.push(format!("token-{number}"));
+        return Reply::json(201, &json!({"Id": number.to_string()}))
+            .header("X-Auth-Token", &format!("token-{number}"))
+            .header("Location", &format!("{SESSIONS}/{number}"));
+    }
+    let known = seen.token.as_ref().is_some_and(|token| state.tokens.contains(token));
+    if !known && !state.open && path != "/redfish/v1" {
+        return Reply::error(401, "IDRAC.2.9.SYS416");
+    }
+    if seen.method == "DELETE" {
+        if let Some(number) = path.strip_prefix(&format!("{SESSIONS}/")) {
+            let token = format!("token-{number}");
+            state.tokens.retain(|held| *held != token);
+            return Reply::empty(200);
+        }
+        return if state.documents.remove(path).is_some() {
+            Reply::empty(200)
+        } else {
+            Reply::error(404, "IDRAC.2.9.SYS403")
+        };
+    }
+    if seen.method != "GET" {
+        return Reply::empty(204);
+    }
+    let Some(document) = state.documents.get(path) else { return Reply::error(404, "IDRAC.2.9.SYS403") };
+    let wants_members = seen.query.as_deref().is_some_and(|query| query.contains("$expand"));
+    if wants_members && state.expands {
+        return Reply::json(200, &expanded(&state.documents, document));
+    }
+    Reply::json(200, document)
+}
+
+/// One level of `$expand=*`: every bare link becomes what it points to.
+pub(crate) fn expanded(documents: &BTreeMap<String, Value>, document: &Value) -> Value {
+    match document {
+        Value::Object(map) if map.len() == 1 => {
+            let target = map.get("@odata.id").and_then(Value::as_str).and_then(|uri| documents.get(uri));
+            target.unwrap_or(document).clone()
+        }
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), expanded(documents, value))).collect(),
+        Value::Array(list) => list.iter().map(|value| expanded(documents, value)).collect(),
+        other => other.clone(),
+    }
+}
+
+fn link(uri: &str) -> Value {
+    json!({"@odata.id": uri})
+}
+
+/// A collection with its members, added to the documents.
+pub(crate) fn collection(documents: &mut BTreeMap<String, Value>, uri: &str, members: &[(&str, Value)]) {
+    let mut links = Vec::new();
+    for (id, body) in members {
+        let member = format!("{uri}/{id}");
+        let mut body = body.clone();
+        body["@odata.id"] = member.clone().into();
+        body["Id"] = (*id).into();
+        links.push(link(&member));
+        documents.insert(member, body);
+    }
+    documents.insert(uri.to_owned(), json!({"@odata.id": uri, "Members@odata.count": links.len(), "Members": links}));
+}
+
+/// The documents of a small iDRAC9 7.x.
+pub(crate) fn documents() -> BTreeMap<String, Value> {
+    let mut all = BTreeMap::new();
+    all.insert(
+        "/redfish/v1".to_owned(),
+        json!({"@odata.id": "/redfish/v1", "@odata.type": "#ServiceRoot.v1_16_0.ServiceRoot", "RedfishVersion": "1.18.0",
+            "Vendor": "Dell", "Product": "Integrated Dell Remote Access Controller", "ServiceIdentification": "HLX0001",
+            "Oem": {"Dell": {"ServiceTag": "HLX0001", "ManagerMACAddress": "02:00:5e:10:00:01"}},
+            "ProtocolFeaturesSupported": {"ExpandQuery": {"ExpandAll": true, "Levels": true, "MaxLevels": 1}, "SelectQuery": true},
+            "Systems": link("/redfish/v1/Systems"), "Managers": link("/redfish/v1/Managers"), "Chassis": link("/redfish/v1/Chassis"),
+            "UpdateService": link("/redfish/v1/UpdateService"), "SessionService": link("/redfish/v1/SessionService"),
+            "Links": {"Sessions": link(SESSIONS)}}),
+    );
+    all.insert(
+        SYSTEM.to_owned(),
+        json!({"@odata.id": SYSTEM, "Id": "System.Embedded.1", "SKU": "HLX0001", "SerialNumber": "CNBOARD0000001",
+            "Model": "PowerEdge R760xa", "Manufacturer": "Dell Inc.", "PowerState": "On", "HostName": "",
+            "LastResetTime": "2026-01-02T03:04:05-06:00", "BootProgress": {"LastState": "OSRunning"},
+            "Status": {"State": "Enabled", "Health": "OK", "HealthRollup": "Warning"},
+            "Boot": {"BootOrder": ["Boot0003"], "BootSourceOverrideEnabled": "Disabled", "BootSourceOverrideMode": "UEFI",
+                "BootSourceOverrideTarget": "None", "BootOptions": link(&format!("{SYSTEM}/BootOptions")),
+                "BootSourceOverrideTarget@Redfish.AllowableValues": ["None", "Pxe", "Cd", "Hdd", "BiosSetup", "UefiHttp"]},
+            "@Redfish.Settings": {"SettingsObject": link(&format!("{SYSTEM}/Settings")), "SupportedApplyTimes": ["OnReset"]},
+            "Actions": {"#ComputerSystem.Reset": {"target": format!("{SYSTEM}/Actions/ComputerSystem.Reset"),
+                "ResetType@Redfish.AllowableValues": ["On", "ForceOff", "ForceRestart", "GracefulShutdown"]}},
+            "Processors": link(&format!("{SYSTEM}/Processors")), "Memory": link(&format!("{SYSTEM}/Memory")),
+            "Storage": link(&format!("{SYSTEM}/Storage")), "Bios": link(&format!("{SYSTEM}/Bios")),
+            "SecureBoot": link(&format!("{SYSTEM}/SecureBoot")),
+            "Oem": {"Dell": {"DellSystem": {"SystemGeneration": "16G Monolithic", "EstimatedSystemAirflowCFM": 255}}}}),
+    );
+    all.insert(
+        format!("{SYSTEM}/Settings"),
+        json!({"@odata.id": format!("{SYSTEM}/Settings"), "Boot": {"BootOrder": []}}),
+    );
+    all.insert(
+        MANAGER.to_owned(),
+        json!({"@odata.id": MANAGER, "Id": "iDRAC.Embedded.1", "Model": "16G Monolithic", "FirmwareVersion": "7.10.70.00",
+            "DateTime": "2026-01-02T03:04:05-06:00", "TimeZoneName": "CST6CDT"}),
+    );
+    all.insert(
+        format!("{MANAGER}/Oem/Dell/DellAttributes/iDRAC.Embedded.1"),
+        json!({"@odata.id": format!("{MANAGER}/Oem/Dell/DellAttributes/iDRAC.Embedded.1"), "Id": "iDRACAttributes",
+            "Attributes": {"RFS.1.MediaAttachState": "Detached", "Lockdown.1.SystemLockdown": "Disabled", "RFS.1.Password": null}}),
+    );
+    collection(
+        &mut all,
+        "/redfish/v1/Chassis",
+        &[
+            (
+                "Enclosure.Internal.0-1",
+                json!({"ChassisType": "StorageEnclosure", "Links": {"ComputerSystems": [link(SYSTEM)]}}),
+            ),
+            (
+                "System.Embedded.1",
+                json!({"ChassisType": "RackMount", "Links": {"ComputerSystems": [link(SYSTEM)]},
+                    "NetworkAdapters": link(&format!("{CHASSIS}/NetworkAdapters"))}),
+            ),
+        ],
+    );
+    collection(
+        &mut all,
+        &format!("{SYSTEM}/Processors"),
+        &[
+            (
+                "Video.Slot.21-1",
+                json!({"ProcessorType": "GPU", "Model": "NVIDIA L40", "SerialNumber": "1650000000001",
+                    "Status": {"State": "Enabled", "Health": "OK"}}),
+            ),
+            ("CPU.Socket.1", json!({"ProcessorType": "CPU", "Model": "Intel(R) Xeon(R) Gold 6442Y", "TotalCores": 24})),
+        ],
+    );
+    collection(
+        &mut all,
+        &format!("{SYSTEM}/Memory"),
+        &[(
+            "DIMM.Socket.A1",
+            json!({"CapacityMiB": 32768, "SerialNumber": "7F85E976", "Status": {"State": null, "Health": null}}),
+        )],
+    );
+    collection(&mut all, &format!("{SYSTEM}/Storage"), &[]);
+    collection(&mut all, &format!("{CHASSIS}/NetworkAdapters"), &[]);
+    collection(
+        &mut all,
+        "/redfish/v1/UpdateService/FirmwareInventory",
+        &[("Installed-159-2.3.5__BIOS.Setup.1-1", json!({"Name": "BIOS", "Version": "2.3.5", "SoftwareId": "159"}))],
+    );
+    all.insert(
+        format!("{SYSTEM}/Bios"),
+        json!({"@odata.id": format!("{SYSTEM}/Bios"), "Id": "Bios", "Attributes": {"BootMode": "Uefi", "AcPwrRcvryUserDelay": 120}}),
+    );
+    all.insert(
+        format!("{SYSTEM}/SecureBoot"),
+        json!({"@odata.id": format!("{SYSTEM}/SecureBoot"), "Id": "SecureBoot", "SecureBootEnable": false, "SecureBootCurrentBoot": "Disabled"}),
+    );
+    collection(
+        &mut all,
+        &format!("{SYSTEM}/VirtualMedia"),
+        &[
+            ("2", json!({"MediaTypes": ["CD", "DVD", "USBStick"], "Inserted": false})),
+            ("1", json!({"MediaTypes": ["CD", "DVD", "USBStick"], "Inserted": false, "Image": null})),
+        ],
+    );
+    all
+}

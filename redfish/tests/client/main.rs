@@ -1,0 +1,10 @@
+//! The client against BMCs: one made of documents inside the test, a recorded iDRAC, and the simulator.
+
+mod bmc;
+mod collect;
+mod media;
+mod power;
+mod quirks;
+mod recorded;
+mod session;
+mod trust;
