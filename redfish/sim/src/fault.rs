@@ -1,0 +1,125 @@
+//! Named faults of a BMC, switched on and off while it runs (control API, tests). Each is one misbehaviour that real
+//! iDRACs are known for; what each does is told in the README and, where it acts, at the place that reads the field.
+//! This module only holds the switches.
+
+use serde::{Deserialize, Serialize};
+
+/// All switches of one BMC. Everything off is a healthy iDRAC.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Faults {
+    /// Connections are closed at once, before TLS.
+    pub dead: bool,
+    /// Connections are accepted and never answered.
+    pub black_hole: bool,
+    /// Answers HTTP, but no Redfish: some other appliance lives at this address.
+    pub not_redfish: bool,
+    /// The password of `root` is this one instead of the factory's.
+    pub password: Option<String>,
+    /// Every request waits this long, milliseconds.
+    pub slow: Option<u64>,
+    /// Images cannot be reached: RAC0904 on insert.
+    pub media_unreachable: bool,
+    /// Insert answers success, the drive never becomes visible to the host (quirk 68 for ever).
+    pub media_never_attaches: bool,
+    /// Eject answers success, the slot stays inserted for a while (quirk 6).
+    pub stale_insert: bool,
+    /// The first insert after an eject answers 500 (quirk 7).
+    pub insert_5xx_after_eject: bool,
+    /// Insert answers VRM0021 until the other slot is ejected or the iDRAC restarted (quirk 8).
+    pub media_in_use: bool,
+    /// The old media members under the manager refuse inserts with RAC0904 (quirk 11).
+    pub managers_media_refused: bool,
+    /// A power-on is accepted and nothing happens (quirk 45).
+    pub power_stuck: bool,
+    /// The OS ignores the polite request to shut down.
+    pub deaf_to_graceful: bool,
+    /// `On` answers 409 for a minute after off (quirk 43).
+    pub on_conflict: bool,
+    /// Resets of every kind are refused with an internal error.
+    pub reset_refused: bool,
+    /// The override is used up, and the disk boots all the same (quirks 14, 69).
+    pub boots_wrong_device: bool,
+    /// POST stops at an F1/F2 prompt and waits for a person.
+    pub post_halts: bool,
+    /// The BIOS is in legacy mode.
+    pub legacy_boot: bool,
+    /// Secure Boot is on.
+    pub secure_boot: bool,
+    /// Sending `BootSourceOverrideMode`, even unchanged, makes a BIOS job and one more reboot (quirk 15).
+    pub boot_mode_job: bool,
+    /// All eight sessions belong to others (RAC0218).
+    pub sessions_full: bool,
+    /// Session service answers 405: only basic authentication works (quirk 53).
+    pub no_sessions: bool,
+    /// Every authenticated request answers SYS518 with 503 (quirk 24).
+    pub sys518: bool,
+    /// Every authenticated request answers SWC0700 with **400** (quirk 25).
+    pub swc0700_400: bool,
+    /// `$expand` is refused (quirk 60).
+    pub expand_refused: bool,
+    /// `Systems` has no members for the moment (quirk 26).
+    pub systems_empty: bool,
+    /// System Lockdown is on: writes answer SYS406 (quirk 42).
+    pub lockdown: bool,
+    /// A finished BIOS job reports errors.
+    pub bios_job_fails: bool,
+    /// GET of a job that was just made answers 404 for ten seconds (quirk 23).
+    pub job_404: bool,
+    /// The service tag is this one instead of its own.
+    pub duplicate_tag: Option<String>,
+}
+
+/// A name that is no fault.
+#[derive(Debug, thiserror::Error)]
+#[error("set the faults of a BMC: {0}")]
+pub struct FaultError(String);
+
+impl Faults {
+    /// Applies a JSON object `{"dead": true, "slow": 250}` on top of the present switches; `null` or `false` switches off.
+    ///
+    /// # Errors
+    /// When a name is unknown or a value has the wrong type; the message lists the known names.
+    pub fn patched(&self, patch: &serde_json::Map<String, serde_json::Value>) -> Result<Self, FaultError> {
+        let mut now = match serde_json::to_value(self) {
+            Ok(serde_json::Value::Object(map)) => map,
+            _ => serde_json::Map::new(),
+        };
+        for (name, value) in patch {
+            let Some(old) = now.get_mut(name) else {
+                let known: Vec<&String> = now.keys().collect();
+                return Err(FaultError(format!("there is no fault '{name}'; known are {known:?}")));
+            };
+            *old = match value {
+                serde_json::Value::Null if old.is_boolean() => serde_json::Value::Bool(false),
+                serde_json::Value::Bool(false) if !old.is_boolean() => serde_json::Value::Null,
+                other => other.clone(),
+            };
+        }
+        serde_json::from_value(serde_json::Value::Object(now)).map_err(|e| FaultError(e.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(text: &str) -> serde_json::Map<String, serde_json::Value> {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_patch_changes_only_what_it_names() {
+        let faults = Faults { slow: Some(5), ..Faults::default() };
+        let patched = faults.patched(&object(r#"{"dead": true}"#)).unwrap();
+        assert_eq!(patched, Faults { dead: true, slow: Some(5), ..Faults::default() });
+        let cleared = patched.patched(&object(r#"{"dead": null, "slow": false}"#)).unwrap();
+        assert_eq!(cleared, Faults::default());
+    }
+
+    #[test]
+    fn an_unknown_fault_is_refused_and_the_known_ones_are_listed() {
+        let error = Faults::default().patched(&object(r#"{"deadd": true}"#)).unwrap_err().to_string();
+        assert!(error.contains("deadd") && error.contains("black_hole"), "{error}");
+    }
+}
