@@ -4,8 +4,12 @@ create table changes (
     id bigint generated always as identity primary key,
     at timestamptz not null default now(),
     topic text not null,
-    object_id text not null
+    object_id text not null,
+    -- Readers order by transaction, then id, and read only what no running transaction can still slip in before.
+    transaction bigint not null default (pg_current_xact_id()::text::bigint)
 );
+create index changes_in_order on changes (transaction, id);
+create index changes_by_time on changes (at);
 
 -- LISTEN/NOTIFY is a hint; the rows are the truth.
 create function record_change() returns trigger language plpgsql as $$

@@ -1,0 +1,16 @@
+//! The only place with SQL; one file per noun.
+//!
+//! Functions take an executor or a connection, return rows as plain structs, and know nothing of HTTP or BMCs. Callers
+//! open transactions, and never hold one across a call to anything but the database.
+
+pub mod audit;
+pub mod changes;
+pub mod credentials;
+pub mod error;
+pub mod idempotency;
+pub mod schema;
+pub mod site;
+pub mod tokens;
+pub mod users;
+
+pub use self::error::StoreError;
