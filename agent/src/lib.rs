@@ -9,4 +9,5 @@ pub mod deploy;
 pub mod machine;
 pub mod node;
 pub mod pin;
+pub mod simulate;
 pub mod source;

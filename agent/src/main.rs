@@ -50,6 +50,18 @@ enum Mode {
         #[arg(long, value_name = "SOURCE")]
         source: Option<Choice>,
     },
+    /// Play the operating systems of a simulated fleet for a BMC simulator (JSON lines on standard input and output).
+    ///
+    /// Machines deploy and report by the same code as real ones, over disks that are only remembered and readings that are replayed;
+    /// the controller marks them as simulated.
+    Simulate {
+        /// Folder that keeps what is installed on which machine.
+        #[arg(long, value_name = "FOLDER")]
+        state: std::path::PathBuf,
+        /// Boot, write and retry times are divided by this number.
+        #[arg(long, value_name = "NUMBER", default_value_t = 1.0, value_parser = time_scale)]
+        time_scale: f64,
+    },
     /// Read NVML for the agent, one sweep a line (internal: an NVML call may never return, so it has a process of its own).
     #[command(hide = true)]
     NvmlReader,
@@ -87,6 +99,14 @@ fn main() -> anyhow::Result<ExitCode> {
             runtime()?.block_on(helix_agent::node::run::forever(&Home::from(&config), &mut machine));
             Ok(ExitCode::SUCCESS)
         }
+        Mode::Simulate { state, time_scale } => {
+            let input = tokio::io::BufReader::new(tokio::io::stdin());
+            let runtime = runtime()?;
+            let played =
+                runtime.block_on(helix_agent::simulate::fleet::play(state, time_scale, input, tokio::io::stdout()));
+            runtime.shutdown_background();
+            played.map(|()| ExitCode::SUCCESS)
+        }
         Mode::NvmlReader => {
             helix_agent::source::reader::serve()?;
             Ok(ExitCode::SUCCESS)
@@ -101,6 +121,13 @@ fn main() -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn time_scale(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|scale: &f64| (1.0..=100_000.0).contains(scale))
+        .ok_or_else(|| "it must be a number from 1 to 100000".to_owned())
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {

@@ -11,10 +11,10 @@ use helix_api::deploy::{BLOCK_FILE, BLOCK_SIZE, BlockError, DeployBlock, VOLUME_
 use crate::machine::block::Disk;
 
 /// Bytes of an ISO 9660 sector.
-const SECTOR: u64 = 2048;
+pub const SECTOR: u64 = 2048;
 
-/// Where the primary volume descriptor lies.
-const DESCRIPTOR_SECTOR: u64 = 16;
+/// Where the primary volume descriptor lies, bytes.
+pub const DESCRIPTOR_OFFSET: u64 = 16 * SECTOR;
 
 /// A root directory larger than this is not ours: the deploy medium has a handful of files.
 const LARGEST_DIRECTORY_BYTES: u32 = 1 << 20;
@@ -67,19 +67,36 @@ pub fn read_block(medium: &mut (impl Read + Seek)) -> Result<DeployBlock, Medium
 /// As [`read_block`].
 pub fn block_offset(medium: &mut (impl Read + Seek)) -> Result<u64, MediumError> {
     let mut descriptor = vec![0u8; SECTOR as usize];
-    read_at(medium, DESCRIPTOR_SECTOR * SECTOR, &mut descriptor)?;
+    read_at(medium, DESCRIPTOR_OFFSET, &mut descriptor)?;
+    let Directory { offset, length } = root_directory(&descriptor).ok_or(MediumError::Other)?;
+    let mut directory = vec![0u8; usize::try_from(length).unwrap_or_default()];
+    read_at(medium, offset, &mut directory)?;
+    find_block(&directory).ok_or(MediumError::NoBlock)
+}
+
+/// Where a directory lies, bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Directory {
+    pub offset: u64,
+    pub length: u64,
+}
+
+/// The root directory of a deploy medium, from its primary volume descriptor; `None` for every other medium.
+pub fn root_directory(descriptor: &[u8]) -> Option<Directory> {
+    let descriptor = descriptor.get(..SECTOR as usize)?;
     let label = String::from_utf8_lossy(&descriptor[40..72]).trim_end().to_owned();
     if descriptor[0] != 1 || &descriptor[1..6] != b"CD001" || label != VOLUME_ID {
-        return Err(MediumError::Other);
+        return None;
     }
     // The root directory's record stands in the descriptor at 156: extent at +2, length at +10, both little-endian first.
-    let (extent, length) = (u32_at(&descriptor, 158), u32_at(&descriptor, 166));
-    if length > LARGEST_DIRECTORY_BYTES {
-        return Err(MediumError::Other);
-    }
-    let mut directory = vec![0u8; length as usize];
-    read_at(medium, u64::from(extent) * SECTOR, &mut directory)?;
-    find(&directory, BLOCK_FILE).ok_or(MediumError::NoBlock)
+    let (extent, length) = (u32_at(descriptor, 158), u32_at(descriptor, 166));
+    (length > 0 && length <= LARGEST_DIRECTORY_BYTES)
+        .then(|| Directory { offset: u64::from(extent) * SECTOR, length: length.into() })
+}
+
+/// The byte offset of the block's file, from the root directory.
+pub fn find_block(directory: &[u8]) -> Option<u64> {
+    find(directory, BLOCK_FILE)
 }
 
 /// The byte offset of a file in a directory; names carry a version (`HELIX.BLK;1`).
