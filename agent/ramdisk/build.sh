@@ -25,6 +25,7 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$agent" ] && [ -n "$out" ] || die "usage: build.sh --agent PATH --out DIR [--cache DIR] [--firmware DIR]"
 [ -f "$agent" ] || die "no agent at $agent: build it first (agent/build.sh)"
+agent=$(realpath "$agent")
 
 # An iDRAC reads its media with about 12 MB/s; 120 MB are ten seconds of every boot, and the size that was agreed on.
 uki_limit_bytes=$((120 * 1000 * 1000))

@@ -64,7 +64,8 @@ trap 'rm -rf "$work"' EXIT
 sources=/etc/apt/sources.list.d/debian.sources
 [ -f $sources ] || sources=/etc/apt/sources.list
 say "bootstrapping Debian 12 (about half a minute)"
-mmdebstrap --quiet --mode=root --variant=minbase \
+# With a fixed date in the environment Python would mark its compiled files "check the source by hash at each import".
+env -u SOURCE_DATE_EPOCH mmdebstrap --quiet --mode=root --variant=minbase \
     --include=systemd-sysv,systemd-resolved,udev,dbus,cloud-init,iproute2,curl,ca-certificates,kmod,e2fsprogs,fdisk,procps \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/info/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
@@ -91,7 +92,11 @@ enable systemd-networkd.service multi-user.target
 enable systemd-networkd.socket sockets.target
 enable systemd-networkd-wait-online.service network-online.target
 for unit in apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer dpkg-db-backup.timer \
-    systemd-pstore.service getty@tty1.service systemd-timesyncd.service systemd-firstboot.service; do
+    systemd-pstore.service getty@tty1.service systemd-timesyncd.service systemd-firstboot.service dev-hugepages.mount \
+    dev-mqueue.mount sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount sys-fs-fuse-connections.mount \
+    modprobe@.service proc-sys-fs-binfmt_misc.automount systemd-binfmt.service systemd-update-utmp.service \
+    systemd-update-utmp-runlevel.service systemd-sysusers.service kmod-static-nodes.service systemd-journal-flush.service \
+    systemd-tmpfiles-clean.timer cloud-init-hotplugd.socket; do
     ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
 mkdir -p "$root/etc/systemd/journald.conf.d" "$root/etc/systemd/system.conf.d"
