@@ -4,6 +4,7 @@
 //! life of a node (`lifecycle`), what a node should be (`profile`) and the steps that take it there (`plan`). Everything
 //! here is a value or a function of values: no clock, no network, no files, no runtime.
 
+pub mod code;
 pub mod diff;
 pub mod hardware;
 pub mod id;
