@@ -360,7 +360,9 @@ impl Client {
         let started = Instant::now();
         let client = self.metered();
         let root = client.root().await?.clone();
-        client.login().await?;
+        if client.has_credentials() {
+            client.login().await?;
+        }
         let place = client.place().await?.clone();
         let dell = root.is_dell();
         let system = client.read::<System>(&place.system).await?;

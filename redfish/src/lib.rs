@@ -77,6 +77,7 @@ pub use read::{Members, Read};
 pub use secure_boot::SecureBoot;
 pub use service_root::ServiceRoot;
 pub use session::Credentials;
+pub use settings::BootFacts;
 pub use storage::{Drive, Storage, StorageController, Volume};
 pub use system::{Boot, BootProgress, DellSystem, PowerState, System, TrustedModule};
 pub use task::Task;

@@ -340,6 +340,12 @@ pub(crate) fn parse(body: &[u8]) -> Vec<Message> {
     if let Some(inner) = parsed.error {
         let listed = !inner.messages.is_empty();
         messages.extend(inner.messages);
+        // The code and its text stand apart from a list that repeats the id only.
+        if let (Some(code), Some(text)) = (&inner.code, &inner.message) {
+            for message in messages.iter_mut().filter(|message| message.text.is_none() && message.key() == key(code)) {
+                message.text = Some(text.clone());
+            }
+        }
         // Some errors carry Dell's id as `code` itself; a general code beside a list says nothing new.
         if let Some(code) = inner.code
             && (!listed || !matches!(key(&code), "GeneralError" | "ExtendedInfo" | "ExtendedError"))
@@ -403,6 +409,15 @@ mod tests {
         assert_eq!(messages[0].key(), "SWC0242");
         assert_eq!(messages[0].class(), Some(Class::Licence));
         assert_eq!(messages[0].text.as_deref(), Some("A required license is missing or expired."));
+    }
+
+    #[test]
+    fn a_general_error_keeps_the_text_that_stands_beside_its_code() {
+        let messages = parse(
+            br#"{"error":{"code":"Base.1.0.GeneralError","message":"no such driver","@Message.ExtendedInfo":[{"MessageId":"Base.1.0.GeneralError"}]}}"#,
+        );
+        assert_eq!(messages.len(), 1);
+        assert_eq!(messages[0].to_string(), "no such driver (GeneralError)");
     }
 
     #[test]

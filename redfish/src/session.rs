@@ -129,6 +129,10 @@ impl Auth {
 }
 
 impl Client {
+    pub(crate) fn has_credentials(&self) -> bool {
+        self.shared.auth.credentials.is_some()
+    }
+
     /// The ticket in hand, or a new one.
     pub(crate) async fn ticket(&self) -> Result<Ticket, RedfishError> {
         match self.shared.auth.current() {

@@ -9,9 +9,19 @@ use crate::client::Client;
 use crate::error::RedfishError;
 use crate::lenient::AttributeValue;
 use crate::log_entry::{Log, LogEntry};
+use crate::message::Class;
 use crate::odata::Link;
 use crate::operation::LongOperation;
 use crate::secure_boot::SecureBoot;
+
+/// How the firmware of a machine boots: what a plan has to know before it touches anything.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BootFacts {
+    /// `None` where the machine does not tell.
+    pub uefi: Option<bool>,
+    /// Whether the next boot checks signatures; `None` where the machine does not tell.
+    pub secure_boot: Option<bool>,
+}
 
 #[derive(Serialize)]
 struct BiosChange<'a> {
@@ -28,6 +38,29 @@ struct ApplyTime {
 }
 
 impl Client {
+    /// Boot mode and Secure Boot. The mode is the BIOS attribute `BootMode`, or where that does not exist the mode that the boot
+    /// override shows.
+    ///
+    /// # Errors
+    /// What a request can end with.
+    pub async fn boot_facts(&self) -> Result<BootFacts, RedfishError> {
+        let told = match self.bios().await {
+            Ok(bios) => bios.boot_mode().map(|mode| mode.eq_ignore_ascii_case("uefi")),
+            Err(error) if error.ends_all() || error.class() == Class::Retry => return Err(error),
+            // 501 and the like: there is no BIOS to ask.
+            Err(_) => None,
+        };
+        let uefi = match told {
+            Some(uefi) => Some(uefi),
+            None => {
+                let mode = self.system().await?.boot.and_then(|boot| boot.override_mode);
+                mode.map(|mode| mode.eq_ignore_ascii_case("uefi"))
+            }
+        };
+        let secure_boot = self.secure_boot().await?.and_then(|secure_boot| secure_boot.is_on());
+        Ok(BootFacts { uefi, secure_boot })
+    }
+
     /// BIOS settings as they hold now. While a BIOS job is pending they may show its values early.
     ///
     /// # Errors

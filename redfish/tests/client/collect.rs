@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use redfish_client::{BootTarget, Generation, Profile};
+use redfish_client::{BootTarget, Client, Generation, Profile, Tls};
 use serde_json::{Value, json};
 
 use crate::bmc::{Bmc, SESSIONS, SYSTEM, collection, expanded};
@@ -33,6 +33,35 @@ async fn a_reading_writes_nothing_but_the_login() {
     let writes: Vec<_> = bmc.seen().into_iter().filter(|seen| seen.method != "GET").collect();
     assert_eq!(writes.len(), 1);
     assert!(writes[0].is("POST", SESSIONS));
+}
+
+#[tokio::test]
+async fn a_service_that_is_open_needs_no_credentials() {
+    let bmc = Bmc::idrac().await;
+    bmc.edit(|state| state.open = true);
+    let client = Client::builder(&Tls::new(1).unwrap(), bmc.address.clone()).build();
+    assert_eq!(client.collect().await.unwrap().processors.len(), 2);
+    bmc.edit(|state| state.open = false);
+    assert_eq!(client.collect().await.unwrap_err().code(), "bmc_no_credentials");
+}
+
+#[tokio::test]
+async fn a_port_that_only_its_controller_links_to_is_read_too() {
+    let bmc = Bmc::idrac().await;
+    let adapters = "/redfish/v1/Chassis/System.Embedded.1/NetworkAdapters";
+    let card = format!("{adapters}/InfiniBand.Slot.7");
+    bmc.edit(|state| {
+        let port = |id: &str| format!("{card}/NetworkPorts/{id}");
+        let links = json!([{"@odata.id": port("InfiniBand.Slot.7-2")}, {"@odata.id": port("InfiniBand.Slot.7-1")}]);
+        collection(&mut state.documents, &format!("{card}/NetworkPorts"), &[("InfiniBand.Slot.7-2", json!({"LinkStatus": "Up"}))]);
+        let hidden = port("InfiniBand.Slot.7-1");
+        state.documents.insert(hidden.clone(), json!({"@odata.id": hidden, "Id": "InfiniBand.Slot.7-1", "LinkStatus": "Down"}));
+        let body = json!({"NetworkPorts": {"@odata.id": format!("{card}/NetworkPorts")}, "Controllers": [{"Links": {"NetworkPorts": links}}]});
+        collection(&mut state.documents, adapters, &[("InfiniBand.Slot.7", body)]);
+    });
+    let snapshot = bmc.client().collect().await.unwrap();
+    let up: Vec<_> = snapshot.network[0].ports.iter().map(|port| port.link_up()).collect();
+    assert_eq!(up, [Some(false), Some(true)]);
 }
 
 #[tokio::test]

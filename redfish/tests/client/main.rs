@@ -4,6 +4,7 @@
 
 mod bmc;
 mod collect;
+mod emulator;
 mod media;
 mod power;
 mod quirks;

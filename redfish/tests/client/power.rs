@@ -1,6 +1,6 @@
 //! Power, resets, boot device.
 
-use redfish_client::{BootTarget, Class, PowerState, ResetType};
+use redfish_client::{BootFacts, BootTarget, Class, PowerState, ResetType};
 use serde_json::json;
 
 use crate::bmc::{Bmc, MANAGER, Reply, SYSTEM};
@@ -197,7 +197,20 @@ async fn bios_settings_go_out_together_with_apply_time_and_lead_to_one_job() {
         patch.body,
         json!({"Attributes": {"BootMode": "Uefi"}, "@Redfish.SettingsApplyTime": {"ApplyTime": "OnReset"}})
     );
-    assert_eq!(client.secure_boot().await.unwrap().unwrap().is_on(), Some(false));
+    assert_eq!(client.boot_facts().await.unwrap(), BootFacts { uefi: Some(true), secure_boot: Some(false) });
+}
+
+#[tokio::test]
+async fn without_the_bios_attribute_the_override_tells_the_boot_mode() {
+    for (mode, uefi) in [("UEFI", true), ("Legacy", false)] {
+        let bmc = Bmc::idrac().await;
+        bmc.edit(|state| {
+            state.documents.get_mut(&format!("{SYSTEM}/Bios")).unwrap()["Attributes"] = json!({});
+            state.documents.remove(&format!("{SYSTEM}/SecureBoot"));
+            state.documents.get_mut(SYSTEM).unwrap()["Boot"]["BootSourceOverrideMode"] = mode.into();
+        });
+        assert_eq!(bmc.client().boot_facts().await.unwrap(), BootFacts { uefi: Some(uefi), secure_boot: None });
+    }
 }
 
 #[tokio::test]
