@@ -10,4 +10,5 @@ mod power;
 mod quirks;
 mod recorded;
 mod session;
+mod simulator;
 mod trust;
