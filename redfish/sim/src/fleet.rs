@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::TimeScale;
 use crate::host::HostProgram;
 use crate::machine::counters::Counters;
+use crate::machine::real::VmSettings;
 use crate::machine::{Bmc, Kept};
 use crate::model::Model;
 
@@ -110,6 +111,18 @@ pub enum FleetError {
     /// The client that fetches images cannot be built.
     #[error("build the client that fetches images")]
     Client(#[source] reqwest::Error),
+    /// A virtual machine was asked for without a folder for it.
+    #[error("make the virtual machine of {0}: give --vm-dir FOLDER for its disk")]
+    NoVmFolder(Ipv4Addr),
+    /// A virtual machine cannot be made.
+    #[error("make the virtual machine of {address}")]
+    Vm {
+        /// The BMC.
+        address: Ipv4Addr,
+        /// Why.
+        #[source]
+        source: crate::vm::VmError,
+    },
     /// The host program cannot be started.
     #[error("start the host program '{command}'")]
     Host {
@@ -201,8 +214,8 @@ pub struct Shared {
     pub scale: TimeScale,
     /// Where state is kept, if anywhere.
     pub state_dir: Option<PathBuf>,
-    /// Where virtual machines live.
-    pub vm_dir: Option<PathBuf>,
+    /// How virtual machines are made, when there are any.
+    pub vm: Option<VmSettings>,
     /// Extra delay of every answer.
     pub latency: Duration,
     /// Fetches images.
@@ -227,7 +240,7 @@ pub struct FleetBuilder {
     port: u16,
     control: Option<SocketAddr>,
     state_dir: Option<PathBuf>,
-    vm_dir: Option<PathBuf>,
+    vm: Option<VmSettings>,
     host_program: Option<String>,
     latency: Duration,
 }
@@ -291,10 +304,10 @@ impl FleetBuilder {
         self
     }
 
-    /// Keeps virtual machines in this folder.
+    /// Makes the hosts of BMCs with `vm = true` virtual machines of this kind.
     #[must_use]
-    pub fn vm_dir(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.vm_dir = Some(folder.into());
+    pub fn vms(mut self, settings: VmSettings) -> Self {
+        self.vm = Some(settings);
         self
     }
 
@@ -357,7 +370,7 @@ impl FleetBuilder {
             seed: self.seed,
             scale: self.scale,
             state_dir: self.state_dir.clone(),
-            vm_dir: self.vm_dir.clone(),
+            vm: self.vm.clone(),
             latency: self.latency,
             http,
             host: OnceLock::new(),
@@ -405,6 +418,11 @@ impl FleetBuilder {
             if fleet.shared.host.set(host).is_err() {
                 tracing::debug!("the host program was set already");
             }
+        }
+        for bmc in fleet.order.iter().filter(|bmc| bmc.config.vm) {
+            let address = bmc.address();
+            let settings = fleet.shared.vm.as_ref().ok_or(FleetError::NoVmFolder(address))?;
+            bmc.attach_vm(settings, stop.clone()).await.map_err(|source| FleetError::Vm { address, source })?;
         }
         let control_address = match control {
             Some(address) => {

@@ -31,6 +31,8 @@ pub struct Hardware<'a> {
     pub identity: Identity,
     /// What was done to it.
     pub changes: &'a PartChanges,
+    /// Bytes of the BOSS volume.
+    pub volume_bytes: u64,
 }
 
 /// A GPU that is there.

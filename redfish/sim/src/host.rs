@@ -251,7 +251,7 @@ fn machine(bmc: &Bmc, state: &State) -> Value {
     }
     let mut disks = vec![json!({
         "name": "nvme0n1", "model": format!("Dell {}", model.boss.model), "serial": hardware.boss_serial(),
-        "size_bytes": model.boss.volume_bytes, "boss": true,
+        "size_bytes": hardware.volume_bytes, "boss": true,
     })];
     for bay in hardware.bays() {
         disks.push(json!({

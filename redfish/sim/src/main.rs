@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use redfish_sim::fleet::{BmcConfig, FleetError, count_out, read_file};
+use redfish_sim::machine::real::VmSettings;
 use redfish_sim::{Fleet, FleetBuilder};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -34,6 +35,18 @@ struct Cli {
     /// Folder of the virtual machines (disks, firmware variables, consoles).
     #[arg(long)]
     vm_dir: Option<PathBuf>,
+    /// Memory of a virtual machine, MiB.
+    #[arg(long, default_value_t = 1024)]
+    vm_memory: u32,
+    /// Processors of a virtual machine.
+    #[arg(long, default_value_t = 2)]
+    vm_cpus: u32,
+    /// User that QEMU runs as.
+    #[arg(long)]
+    vm_user: Option<String>,
+    /// Let QEMU use KVM. Only where it is known to boot guests: an open /dev/kvm proves nothing.
+    #[arg(long)]
+    vm_kvm: bool,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -103,7 +116,11 @@ fn list(which: &Which) -> anyhow::Result<()> {
     let fleet = which.builder()?.build()?;
     let mut out = std::io::stdout().lock();
     for bmc in fleet.bmcs() {
-        writeln!(out, "{}", redfish_sim::control::summary(bmc, which.port)).context("print the fleet")?;
+        match writeln!(out, "{}", redfish_sim::control::summary(bmc, which.port)) {
+            // Whoever reads has enough.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => break,
+            written => written.context("print the fleet")?,
+        }
     }
     Ok(())
 }
@@ -119,7 +136,12 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         builder = builder.host_program(command);
     }
     if let Some(folder) = cli.vm_dir {
-        builder = builder.vm_dir(folder);
+        let mut settings = VmSettings::in_folder(folder);
+        settings.memory_mib = cli.vm_memory;
+        settings.cpus = cli.vm_cpus;
+        settings.user = cli.vm_user;
+        settings.kvm = cli.vm_kvm;
+        builder = builder.vms(settings);
     }
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;

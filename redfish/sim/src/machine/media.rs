@@ -163,6 +163,10 @@ impl Bmc {
             };
             state.live.dirty = true;
         }
+        if self.config.vm {
+            let attach = self.shared.scale.shorten(Duration::from_secs(ATTACH_SECONDS));
+            self.vm_fetch_image(slot, request.image.clone(), size_bytes, attach);
+        }
         Ok(())
     }
 
@@ -170,7 +174,7 @@ impl Bmc {
     ///
     /// # Errors
     /// When the slot is empty.
-    pub fn eject_media(&self, slot: usize) -> Result<(), Failure> {
+    pub fn eject_media(self: &Arc<Self>, slot: usize) -> Result<(), Failure> {
         {
             let mut state = self.state();
             if state.kept.media[slot].image.is_none() {
@@ -190,6 +194,7 @@ impl Bmc {
             state.log("RAC0725", "OK", "Audit", "The remote share %1 is detached.", &[&image]);
         }
         self.save();
+        self.vm_remove_image();
         Ok(())
     }
 

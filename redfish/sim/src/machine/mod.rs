@@ -11,10 +11,11 @@ pub mod login;
 pub mod media;
 pub mod post;
 pub mod power;
+pub mod real;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,7 @@ use crate::fleet::{BmcConfig, Shared};
 use crate::hardware::{Hardware, PartChanges};
 use crate::identity::Identity;
 use crate::model::Model;
+use crate::vm::VmHost;
 
 use boot::{BootOverride, BootedFrom};
 use counters::Counters;
@@ -120,7 +122,6 @@ impl State {
 }
 
 /// One machine.
-#[derive(Debug)]
 pub struct Bmc {
     /// What the fleet file says of it.
     pub config: BmcConfig,
@@ -130,6 +131,17 @@ pub struct Bmc {
     pub shared: Arc<Shared>,
     state: Mutex<State>,
     certificate: Mutex<Option<(String, u32, BmcCertificate)>>,
+    /// The virtual machine that is the host, when there is one.
+    pub(crate) vm: OnceLock<VmHost>,
+}
+
+impl std::fmt::Debug for Bmc {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bmc")
+            .field("address", &self.config.address)
+            .field("model", &self.model.name)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Bmc {
@@ -146,6 +158,9 @@ impl Bmc {
             kept.bmc_started = Some(now);
             kept.sel.write("LOG0000", "OK", "SEL", "Log cleared.", &[]);
         }
+        if config.vm {
+            kept.lost_power();
+        }
         let phase = match (&kept.power_on, &kept.booted) {
             (false, _) => Phase::Off,
             (true, Some(_)) => Phase::OsRunning,
@@ -153,7 +168,14 @@ impl Bmc {
         };
         let live =
             Live { phase, epoch: 0, logins: Logins::default(), off_since: None, just_ejected: false, dirty: fresh };
-        Self { config, model, shared, state: Mutex::new(State { kept, live }), certificate: Mutex::new(None) }
+        Self {
+            config,
+            model,
+            shared,
+            state: Mutex::new(State { kept, live }),
+            certificate: Mutex::new(None),
+            vm: OnceLock::new(),
+        }
     }
 
     /// The state, locked. Never held over an await.
@@ -185,7 +207,8 @@ impl Bmc {
     /// Its parts.
     #[must_use]
     pub fn hardware<'a>(&self, state: &'a State) -> Hardware<'a> {
-        Hardware { model: self.model, identity: self.identity(state), changes: &state.kept.parts }
+        let volume_bytes = if self.config.vm { real::VM_DISK_BYTES } else { self.model.boss.volume_bytes };
+        Hardware { model: self.model, identity: self.identity(state), changes: &state.kept.parts, volume_bytes }
     }
 
     /// The certificate it shows now; made when first asked for.

@@ -155,7 +155,7 @@ impl Bmc {
                 self.step(epoch, |state| self.came_on(state))?;
             }
             Start::Warm => {
-                self.host_gone(epoch, false).await?;
+                self.host_gone(epoch).await?;
                 self.step(epoch, |state| {
                     state.kept.booted = None;
                     state.live.phase = Phase::PoweringUp;
@@ -164,7 +164,7 @@ impl Bmc {
                 })?;
             }
             Start::Cycle => {
-                self.host_gone(epoch, true).await?;
+                self.host_gone(epoch).await?;
                 self.step(epoch, |state| self.went_off(state))?;
                 self.wait(5.0).await;
                 self.step(epoch, |state| self.came_on(state))?;
@@ -278,6 +278,7 @@ impl Bmc {
         if self.announce_boot(epoch, &from).await {
             return Some(());
         }
+        self.vm_boot(&from).await;
         self.wait(OS_START_SECONDS).await;
         self.step(epoch, |state| state.live.phase = Phase::OsRunning)
     }
@@ -300,9 +301,16 @@ impl Bmc {
     }
 
     /// Tells whoever plays the host that its power is gone or that it is being reset.
-    pub(crate) async fn host_gone(&self, epoch: u64, _cut: bool) -> Option<()> {
-        let tag = self.step(epoch, |state| (state.live.phase.has_os()).then(|| self.tag(state)))?;
-        if let (Some(tag), Some(host)) = (tag, self.shared.host()) {
+    pub(crate) async fn host_gone(&self, epoch: u64) -> Option<()> {
+        let tag = self.step(epoch, |state| {
+            let tag = state.live.phase.has_os().then(|| self.tag(state));
+            // From here on a virtual machine that goes off does so because of us.
+            state.live.phase = Phase::PoweringUp;
+            tag
+        })?;
+        if self.config.vm {
+            self.vm_cut_power().await;
+        } else if let (Some(tag), Some(host)) = (tag, self.shared.host()) {
             host.tell(crate::host::power_off_event(&tag));
         }
         Some(())

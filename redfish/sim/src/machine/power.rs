@@ -117,6 +117,9 @@ impl Bmc {
         if state.live.phase.has_os() && state.kept.faults.deaf_to_graceful {
             return;
         }
+        if state.live.phase.has_os() && self.vm_press_button() {
+            return;
+        }
         // Before an operating system runs, the power button just cuts the power.
         let seconds = if state.live.phase.has_os() { SHUTDOWN_SECONDS } else { FORCE_OFF_SECONDS };
         self.go_off_in(state, seconds);
@@ -129,7 +132,7 @@ impl Bmc {
         let bmc = Arc::clone(self);
         tokio::spawn(async move {
             tokio::time::sleep(bmc.shared.scale.shorten(Duration::from_secs(seconds))).await;
-            if bmc.host_gone(epoch, true).await.is_some() {
+            if bmc.host_gone(epoch).await.is_some() {
                 let mut state = bmc.state();
                 if state.live.epoch == epoch {
                     bmc.went_off(&mut state);

@@ -211,7 +211,7 @@ fn boss_drive(view: &View<'_>, drive: &BossDrive) -> Value {
                         "AvailableSparePercent": 100, "DriveFormFactor": "M.2", "LastSystemInventoryTime": view.inventory_time(),
                         "LastUpdateTime": view.inventory_time(), "PPID": null, "PowerStatus": "On",
                         "PredictiveFailureState": "SmartAlertAbsent", "RaidStatus": "Online", "Slot": drive.number,
-                        "SystemEraseCapability": "CryptographicErasePD", "UsedSizeInBytes": boss.volume_bytes,
+                        "SystemEraseCapability": "CryptographicErasePD", "UsedSizeInBytes": view.hardware.volume_bytes,
                     }),
                 ),
             }},
@@ -318,7 +318,7 @@ fn boss_volume(view: &View<'_>) -> Value {
         "VD_0   ",
         json!({
             "BlockSizeBytes": 512,
-            "CapacityBytes": boss.volume_bytes,
+            "CapacityBytes": view.hardware.volume_bytes,
             "Description": "VD_0",
             "DisplayName": "VD_0",
             "Encrypted": false,
