@@ -13,6 +13,7 @@ pub mod chain;
 pub mod changes;
 pub mod clock;
 pub mod config;
+pub mod data_folder;
 pub mod database;
 pub mod enrol;
 pub mod http;

@@ -28,3 +28,18 @@ pub async fn server_version(db: &PgPool) -> Result<(u32, String), StoreError> {
     let number = row.0.parse().map_err(|error| StoreError::unreadable("the server's version", error))?;
     Ok((number, row.1))
 }
+
+/// Makes a database on the private server when it is not there; `name` is the program's own constant.
+///
+/// # Errors
+/// When the database fails.
+pub async fn ensure_database(db: &PgPool, name: &'static str) -> Result<(), StoreError> {
+    let there: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
+        .bind(name)
+        .fetch_one(db)
+        .await?;
+    if !there {
+        sqlx::query(sqlx::AssertSqlSafe(format!("create database {name}"))).execute(db).await?;
+    }
+    Ok(())
+}
