@@ -6,13 +6,14 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::FutureExt;
 use futures::future::join_all;
 use serde::de::DeserializeOwned;
 
 use crate::bios::Bios;
+use crate::bmc::Manager;
 use crate::boot_option::BootOption;
 use crate::chassis::Chassis;
 use crate::client::Client;
@@ -24,10 +25,9 @@ use crate::error::RedfishError;
 use crate::ethernet_interface::EthernetInterface;
 use crate::fan::{Fan, ThermalSubsystem};
 use crate::firmware::Firmware;
-use crate::manager::Manager;
 use crate::memory::Memory;
 use crate::message::Class;
-use crate::network::{NetworkAdapter, NetworkFunction, NetworkPort};
+use crate::network::{NetworkAdapter, NetworkPort};
 use crate::odata::{Issue, Link, Resource, natural, path};
 use crate::pcie::PcieDevice;
 use crate::power_supply::{PowerSubsystem, PowerSupply};
@@ -35,111 +35,13 @@ use crate::processor::Processor;
 use crate::profile::Profile;
 use crate::read::issue;
 use crate::secure_boot::SecureBoot;
-use crate::service_root::ServiceRoot;
-use crate::storage::{Drive, Storage, StorageContents, StorageController, Volume};
+use crate::snapshot::{NetworkUnit, Part, Snapshot, StorageUnit};
+use crate::storage::{Drive, Storage, StorageContents, StorageController};
 use crate::system::System;
 use crate::transport::lock;
 
 /// Time-outs after which the rest is not tried: at 60 s each and two in flight a node would otherwise take half an hour to fail.
 const TIMEOUTS: u32 = 3;
-
-/// A part of the reading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Part {
-    Manager,
-    Chassis,
-    Processors,
-    Memory,
-    Storage,
-    Network,
-    EthernetInterfaces,
-    PcieDevices,
-    PowerSupplies,
-    Fans,
-    Firmware,
-    Bios,
-    SecureBoot,
-    BootOptions,
-    ManagerInterfaces,
-    Video,
-    Slots,
-    Licences,
-    IdracAttributes,
-}
-
-/// A storage subsystem with what belongs to it.
-#[derive(Debug, Clone, Default)]
-pub struct StorageUnit {
-    pub storage: Storage,
-    pub controllers: Vec<StorageController>,
-    pub drives: Vec<Drive>,
-    pub volumes: Vec<Volume>,
-}
-
-/// A network card with what belongs to it.
-#[derive(Debug, Clone, Default)]
-pub struct NetworkUnit {
-    pub adapter: NetworkAdapter,
-    pub functions: Vec<NetworkFunction>,
-    pub ports: Vec<NetworkPort>,
-}
-
-/// A machine as its BMC tells it.
-#[derive(Debug, Clone)]
-pub struct Snapshot {
-    pub profile: Profile,
-    pub root: ServiceRoot,
-    pub system: System,
-    pub manager: Option<Manager>,
-    /// The box of the system first, then backplanes.
-    pub chassis: Vec<Chassis>,
-    /// CPUs and GPUs.
-    pub processors: Vec<Processor>,
-    pub memory: Vec<Memory>,
-    pub storage: Vec<StorageUnit>,
-    pub network: Vec<NetworkUnit>,
-    pub ethernet_interfaces: Vec<EthernetInterface>,
-    pub pcie_devices: Vec<PcieDevice>,
-    pub power_supplies: Vec<PowerSupply>,
-    pub fans: Vec<Fan>,
-    /// All states of each component; [`Firmware::is_running`] tells which runs.
-    pub firmware: Vec<Firmware>,
-    pub bios: Option<Bios>,
-    pub secure_boot: Option<SecureBoot>,
-    pub boot_options: Vec<BootOption>,
-    /// Of the BMC itself.
-    pub manager_interfaces: Vec<EthernetInterface>,
-    /// Dell: GPUs with firmware and bus address.
-    pub video: Vec<Video>,
-    /// Dell: all slots, empty ones too.
-    pub slots: Vec<Slot>,
-    /// Dell.
-    pub licences: Vec<Licence>,
-    /// Dell: settings of the iDRAC.
-    pub idrac_attributes: Option<DellAttributes>,
-    /// Parts that could not be read at all: nothing is known of them.
-    pub unread: BTreeSet<Part>,
-    /// What could not be read or used, part or field.
-    pub issues: Vec<Issue>,
-    /// HTTP requests made.
-    pub requests: u64,
-    /// Bytes of bodies received.
-    pub bytes: u64,
-    pub duration: Duration,
-}
-
-impl Snapshot {
-    /// The box of the system.
-    #[must_use]
-    pub fn server_chassis(&self) -> Option<&Chassis> {
-        self.chassis.first().filter(|chassis| !chassis.is_backplane())
-    }
-
-    /// GPUs and other accelerators.
-    pub fn accelerators(&self) -> impl Iterator<Item = &Processor> {
-        self.processors.iter().filter(|processor| processor.is_accelerator())
-    }
-}
 
 /// Reads parts, notes what fails, and stops asking once any further request would fail too.
 struct Gather<'a> {

@@ -14,7 +14,8 @@ pub trait LoginGate: Send + Sync {
     /// Why no login may be tried, in words for an admin.
     async fn before_login(&self) -> Result<(), LoginStopped>;
 
-    /// Told how the attempt ended. Called once after each permitted attempt, unless the process dies in between.
+    /// Told how the attempt ended. Called once after each permitted attempt, unless the process dies or the call is dropped
+    /// in between.
     async fn after_login(&self, outcome: &LoginOutcome);
 }
 

@@ -4,9 +4,9 @@
 //! keeps an iDRAC whose collections are empty for two minutes (after its job queue was cleared by force) from looking like a
 //! rack of missing machines. Elsewhere the links are followed.
 
+use crate::bmc::Manager;
 use crate::client::Client;
 use crate::error::RedfishError;
-use crate::manager::Manager;
 use crate::odata::Link;
 use crate::service_root::{ROOT, ServiceRoot};
 use crate::system::System;

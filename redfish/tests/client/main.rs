@@ -4,6 +4,7 @@
 
 mod bmc;
 mod collect;
+mod documents;
 mod emulator;
 mod media;
 mod power;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use redfish_client::{Class, Limits, Log, PowerState, RedfishError};
 use serde_json::json;
 
-use crate::bmc::{Bmc, MANAGER, Reply, SESSIONS, SYSTEM, collection};
+use crate::bmc::{Bmc, MANAGER, Reply, SESSIONS, SYSTEM, collection, documents, identity};
 
 fn quick() -> Limits {
     Limits {
@@ -116,6 +116,39 @@ async fn at_most_two_requests_are_under_way() {
     });
     futures::future::join_all(gets).await;
     assert!(started.elapsed() >= Duration::from_millis(500), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn two_connections_carry_everything_and_are_closed_when_idle() {
+    let bmc = Bmc::idrac().await;
+    let client = bmc.builder().limits(Limits { idle: Duration::from_millis(50), ..Limits::default() }).build();
+    let gets = (0..20).map(|_| client.power_state());
+    futures::future::join_all(gets).await.into_iter().for_each(|state| assert!(state.is_ok()));
+    assert!(bmc.state.lock().unwrap().connections.1 <= 2);
+    let started = Instant::now();
+    while bmc.state.lock().unwrap().connections.0 > 0 {
+        assert!(started.elapsed() < Duration::from_secs(10), "the connections stay open");
+        tokio::task::yield_now().await;
+    }
+    // The session outlives its connections.
+    client.power_state().await.unwrap();
+    assert_eq!(bmc.count("POST", SESSIONS), 1);
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_the_bmc_closed_costs_nothing_even_for_a_post() {
+    let (certificate, key) = identity();
+    let bmc = Bmc::showing(documents(), |_, _| None, &certificate, &key, 0).await;
+    let client = bmc.builder().limits(Limits { pauses: Vec::new(), ..Limits::default() }).build();
+    let slot = client.media_slot().await.unwrap();
+    let (port, tokens) = (bmc.address.port(), bmc.state.lock().unwrap().tokens.clone());
+    bmc.stop().await;
+    let again = Bmc::showing(documents(), |_, _| None, &certificate, &key, port).await;
+    again.edit(|state| state.tokens = tokens);
+    client.eject_media(&slot).await.unwrap();
+    let posts: Vec<_> = again.seen().into_iter().filter(|seen| seen.method == "POST").collect();
+    assert_eq!(posts.len(), 1);
+    assert!(posts[0].path.ends_with("EjectMedia"));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! `Manager`: the BMC itself.
+//! `Manager`, as the standard calls a BMC: the BMC itself.
 
 use serde::Deserialize;
 
