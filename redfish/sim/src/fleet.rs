@@ -549,6 +549,9 @@ impl FleetHandle {
         if let Some(host) = self.fleet.shared.host() {
             host.stopped().await;
         }
+        for bmc in self.fleet.order.iter().filter(|bmc| bmc.config.vm) {
+            bmc.vm_cut_power().await;
+        }
         for task in self.tasks {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a task of the simulator ended badly");

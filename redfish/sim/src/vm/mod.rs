@@ -14,7 +14,7 @@ mod qmp;
 mod spec;
 
 #[cfg(test)]
-mod payload;
+pub(crate) mod payload;
 #[cfg(test)]
 mod tests;
 

@@ -9,13 +9,13 @@ use std::process::Command;
 
 /// What the program does after its sentence.
 #[derive(Clone, Copy)]
-pub(super) enum Then {
+pub(crate) enum Then {
     PowerOff,
     Reset,
 }
 
 /// What is missing to make payloads; `None` when all is there.
-pub(super) fn unavailable() -> Option<String> {
+pub(crate) fn unavailable() -> Option<String> {
     let missing: Vec<&str> = ["mkfs.vfat", "mmd", "mcopy", "xorriso"]
         .into_iter()
         .filter(|program| Command::new("which").arg(program).output().is_ok_and(|found| !found.status.success()))
@@ -24,7 +24,7 @@ pub(super) fn unavailable() -> Option<String> {
 }
 
 /// A FAT file system with the program as its default boot file: a disk that boots.
-pub(super) fn disk(folder: &Path, sentence: &str, then: Then) -> PathBuf {
+pub(crate) fn disk(folder: &Path, sentence: &str, then: Then) -> PathBuf {
     let (program, image) = (folder.join("BOOTX64.EFI"), folder.join("payload.img"));
     fs::write(&program, efi_program(sentence, then)).unwrap();
     drop(fs::remove_file(&image));
@@ -35,7 +35,7 @@ pub(super) fn disk(folder: &Path, sentence: &str, then: Then) -> PathBuf {
 }
 
 /// The same as an ISO with that file system as its UEFI boot image.
-pub(super) fn iso(folder: &Path, sentence: &str, then: Then) -> PathBuf {
+pub(crate) fn iso(folder: &Path, sentence: &str, then: Then) -> PathBuf {
     let tree = folder.join("tree");
     fs::create_dir_all(&tree).unwrap();
     fs::rename(disk(folder, sentence, then), tree.join("efi.img")).unwrap();

@@ -2,6 +2,9 @@
 //! back as if the hardware had noticed. What the BMC tells of it, POST and its time included, stays simulated.
 //! The image is fetched whole to the node's folder before it counts as attached, as a drive must be there to be booted.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
