@@ -177,8 +177,8 @@ create table media_files (
     file_name text not null,
     workflow_id uuid references workflows on delete cascade,
     image_id uuid,
-    -- The patched block of a deploy medium.
-    block bytea check (length(block) = 4096),
+    -- The patched block of a deploy medium, sealed: it holds the attempt's token.
+    block_sealed bytea,
     -- The whole URL as it was handed out: the BMC must be told the same one again after a crash.
     url text not null,
     created_at timestamptz not null default now(),

@@ -33,6 +33,8 @@ pub struct Config {
     pub agents: ListenerConfig,
     /// The listener for BMCs and ramdisks that fetch media, plain HTTP.
     pub media: MediaConfig,
+    /// Where OS images lie.
+    pub images: ImagesConfig,
     /// Which Postgres.
     pub database: DatabaseConfig,
     /// How logs are written.
@@ -61,6 +63,13 @@ pub struct MediaConfig {
     pub deploy_iso: Option<PathBuf>,
     /// The agent that is installed on nodes.
     pub agent_binary: Option<PathBuf>,
+}
+
+/// Where OS images lie.
+#[derive(Debug, Clone, Default)]
+pub struct ImagesConfig {
+    /// `s3://bucket/prefix` or a folder; without it `images` in the data folder.
+    pub url: Option<String>,
 }
 
 /// Which Postgres.
@@ -125,6 +134,7 @@ impl Default for Config {
                 deploy_iso: None,
                 agent_binary: None,
             },
+            images: ImagesConfig::default(),
             database: DatabaseConfig { url: None, connections: 24 },
             log: LogConfig { format: LogFormat::Text, filter: "info".to_owned() },
             limits: LimitsConfig {

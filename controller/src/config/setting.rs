@@ -101,6 +101,15 @@ pub(crate) const SETTINGS: &[Setting] = &[
         show: |config| path(config.media.agent_binary.as_ref()),
     },
     Setting {
+        key: "images.url",
+        about: "Where OS images lie: s3://bucket/prefix (credentials, region and endpoint from AWS_* variables) or a folder. Without it \"images\" in data_dir.",
+        secret: false,
+        apply: |config, given| given.text().map(|value| config.images.url = Some(value)),
+        show: |config| {
+            config.images.url.clone().unwrap_or_else(|| config.data_dir.join("images").display().to_string())
+        },
+    },
+    Setting {
         key: "database.url",
         about: "A Postgres (14 or later) of the site, postgres://user:password@host/name. Without it helixd runs a private one in data_dir.",
         secret: true,

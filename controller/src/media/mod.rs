@@ -1,36 +1,36 @@
 //! OS images and deploy media, and the listener that serves them.
+//!
+//! [`image`] keeps images, [`deploy`] makes what one boot attempt needs (medium, session, order, seed), [`router`] is the
+//! media listener. The ramdisk itself speaks to `crate::agents`. Nothing here talks to a BMC.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+pub mod deploy;
+mod file;
+pub mod image;
+pub(crate) mod instruction;
+pub mod iso;
+mod listener;
+mod range;
+pub mod seed;
+mod served;
+
+pub use self::deploy::refusal;
+pub use self::image::{ImageError, ImageStore};
+pub use self::listener::router;
 
 use crate::app::App;
-use crate::config::Config;
+use crate::chain::Chain;
 
-/// Where OS images lie.
-#[derive(Debug)]
-pub struct ImageStore {
-    folder: PathBuf,
-}
-
-impl ImageStore {
-    /// Opens the image folder of the data folder, and makes it on first use.
-    ///
-    /// # Errors
-    /// When the folder cannot be made.
-    pub fn open(config: &Config) -> Result<Self, std::io::Error> {
-        let folder = config.data_dir.join("images");
-        std::fs::create_dir_all(&folder)?;
-        Ok(Self { folder })
+/// Clears up after a crash and says whether nodes can be provisioned. Called once at start, after the database is there and
+/// before the listeners open. It never keeps the controller from starting.
+pub async fn start(app: &App) {
+    if let Err(error) = image::clear_leftovers(app).await {
+        tracing::warn!(error = %Chain(&error), "leftovers of imports could not be cleared; the next start tries again");
     }
-
-    /// The folder images lie in.
-    #[must_use]
-    pub fn folder(&self) -> &std::path::Path {
-        &self.folder
+    match iso::DeployIso::open(app.config.media.deploy_iso.as_deref()).await {
+        Ok(iso) => tracing::info!(iso = iso.words(), "deploy ISO ready"),
+        Err(error) => tracing::warn!(
+            error = %Chain(&error),
+            "no node can be provisioned until the deploy ISO is there; plans say so"
+        ),
     }
-}
-
-/// Routes of the media listener.
-pub fn router(app: Arc<App>) -> axum::Router {
-    axum::Router::new().with_state(app)
 }
