@@ -205,6 +205,8 @@ mod tests {
 
     #[test]
     fn an_s3_store_is_a_setting() {
+        // As every main does; another test may have been first.
+        rustls::crypto::ring::default_provider().install_default().ok();
         let folder = tempfile::tempdir().unwrap();
         let store = ImageStore::at(folder.path(), Some("s3://helix-images/site-a")).unwrap();
         assert_eq!(store.shown(), "s3://helix-images/site-a");
