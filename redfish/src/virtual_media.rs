@@ -173,7 +173,8 @@ impl Client {
     /// Inserts an image. The BMC opens it before it answers, so this takes seconds to a minute.
     ///
     /// # Errors
-    /// RAC0904 (`Permanent`): the BMC cannot reach the URL. VRM0012, VRM0021 (`Busy`): the slot is in use. `Timeout`: it may
+    /// RAC0904 (`Permanent`): the BMC cannot reach the URL. RAC0720 (`Permanent`): it could not mount the image, and yet may
+    /// show it a minute later: look at the slot before trying anything else. VRM0012, VRM0021 (`Busy`): the slot is in use. `Timeout`: it may
     /// have worked; it is read here, and only when the slot does not show the image is the error returned. What a request can
     /// end with.
     pub async fn insert_media(&self, slot: &MediaSlot, url: &str) -> Result<(), RedfishError> {

@@ -10,6 +10,8 @@
 mod attribute;
 mod list;
 mod object;
+#[cfg(test)]
+mod odd_tests;
 mod scalar;
 #[cfg(test)]
 mod tests;
