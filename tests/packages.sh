@@ -12,6 +12,7 @@ packages=(
     busybox-static xfsprogs                                                                        # ramdisk
     mmdebstrap                                                                                     # the OS image for demo and tests
     openssl                                                                                        # certificates of foreign services in tests
+    libvirt-daemon libvirt-clients libvirt-daemon-driver-qemu python3-libvirt python3-venv         # somebody else's BMC in tests; zig for the agent
 )
 [ "${1:-}" = --list ] && { printf '%s\n' "${packages[@]}"; exit 0; }
 

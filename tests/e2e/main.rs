@@ -1,1 +1,3 @@
 //! End-to-end tests: the real programs, on loopback.
+
+mod sushy;

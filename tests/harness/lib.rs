@@ -6,6 +6,7 @@
 pub mod controller;
 pub mod ctl;
 pub mod fleet;
+pub mod libvirt;
 pub mod place;
 pub mod process;
 pub mod wait;
