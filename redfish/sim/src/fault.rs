@@ -22,6 +22,10 @@ pub struct Faults {
     pub media_unreachable: bool,
     /// Insert answers success, the drive never becomes visible to the host (quirk 68 for ever).
     pub media_never_attaches: bool,
+    /// Insert takes effect at once and answers this many milliseconds later: longer than clients wait.
+    pub insert_late: Option<u64>,
+    /// Insert answers RAC0720 and the image is attached all the same, a minute later.
+    pub insert_fails_but_attaches: bool,
     /// Eject answers success, the slot stays inserted for a while (quirk 6).
     pub stale_insert: bool,
     /// The first insert after an eject answers 500 (quirk 7).

@@ -90,9 +90,8 @@ impl Failure {
         let entry = entry(self.id);
         let mut info = vec![message(DELL_REGISTRY, self.id, entry, &self.args, &self.related)];
         if let Some((base, text)) = entry.base {
-            let base = Entry { text, severity: entry.severity, resolution: entry.resolution, base: None, ..*entry }
-                .with_name(base);
-            info.push(message(BASE_REGISTRY, base.0, &base.1, &self.args, &self.related));
+            let companion = Entry { text, ..*entry };
+            info.push(message(BASE_REGISTRY, base, &companion, &self.args, &self.related));
         }
         json!({ "error": {
             "code": format!("{BASE_REGISTRY}.GeneralError"),
@@ -138,12 +137,6 @@ struct Entry {
     severity: &'static str,
     resolution: &'static str,
     base: Option<(&'static str, &'static str)>,
-}
-
-impl Entry {
-    fn with_name(self, name: &'static str) -> (&'static str, Self) {
-        (name, self)
-    }
 }
 
 const fn entry_of(

@@ -64,6 +64,12 @@ pub fn choose(state: &mut State, visible: [bool; 2]) -> Choice {
     if boot.enabled != "Disabled" && boot.enabled != "Continuous" {
         state.kept.boot = BootOverride::default();
     }
+    // The older way to boot virtual media once: it is used up, and on this firmware it boots nothing (quirk 69).
+    let once =
+        state.kept.attributes.get("iDRAC.Embedded.1 ServerBoot.1.BootOnce").is_none_or(|value| value == "Enabled");
+    if once {
+        state.kept.attributes.remove("iDRAC.Embedded.1 ServerBoot.1.FirstBootDevice");
+    }
     state.live.dirty = true;
     if state.kept.faults.post_halts {
         return Choice::Halt;

@@ -85,7 +85,17 @@ impl Bmc {
         device: &str,
         request: InsertRequest,
     ) -> Result<(), Failure> {
-        let outcome = self.try_insert(slot, device, &request).await;
+        let mut outcome = self.try_insert(slot, device, &request).await;
+        let (late, lies) = {
+            let state = self.state();
+            (state.kept.faults.insert_late, state.kept.faults.insert_fails_but_attaches)
+        };
+        if let Some(late) = late {
+            tokio::time::sleep(Duration::from_millis(late)).await;
+        }
+        if lies && outcome.is_ok() {
+            outcome = Err(Failure::new(StatusCode::BAD_REQUEST, "RAC0720").arg(request.image.clone()));
+        }
         {
             let mut state = self.state();
             match &outcome {

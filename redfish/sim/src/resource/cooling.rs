@@ -107,7 +107,7 @@ pub fn legacy(view: &View<'_>) -> Value {
                 "@odata.id": format!("{path}#/Fans/{index}"), "@odata.type": "#Thermal.v1_7_1.Fan", "FanName": name,
                 "HotPluggable": true, "LowerThresholdCritical": 480, "LowerThresholdFatal": null,
                 "LowerThresholdNonCritical": 840, "MaxReadingRange": null, "MemberId": index.to_string(), "MinReadingRange": null,
-                "Name": name, "PhysicalContext": "SystemBoard", "Reading": sensor::fan_rpm(view, &format!("Fan.Embedded.{id}")),
+                "Name": name, "PhysicalContext": "SystemBoard", "Reading": sensor::fan_rpm(view, &format!("Fan.Embedded.{id}")) as i64,
                 "ReadingUnits": "RPM", "Redundancy": [], "Redundancy@odata.count": 0, "RelatedItem": [link(CHASSIS)],
                 "RelatedItem@odata.count": 1, "SensorNumber": 56 + index, "Status": {"Health": "OK", "State": "Enabled"},
                 "UpperThresholdCritical": null, "UpperThresholdFatal": null, "UpperThresholdNonCritical": null,

@@ -101,3 +101,37 @@ async fn a_second_insert_is_refused_while_the_first_image_is_in_the_drive() {
     insert(&client, &images.url("b")).await.expect(204);
     fleet.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_insert_that_seems_to_fail_may_have_worked() {
+    let images = Images::start().await;
+    let fleet = Fleet::builder().time_scale(200).bmc("127.62.3.5", "R660").start().await.unwrap();
+    let client = Client::basic(&fleet, "127.62.3.5");
+    fleet.control().faults("127.62.3.5", |faults| faults.insert_fails_but_attaches = true).unwrap();
+    let url = images.url("late");
+    assert_eq!(insert(&client, &url).await.expect(400).ids()[0], "RAC0720");
+    assert_eq!(client.get(SLOT).await.body["Image"], url);
+    until_attached(&client).await;
+    fleet.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ejected_slot_may_read_as_inserted_for_a_while_and_the_next_insert_may_break() {
+    let images = Images::start().await;
+    let fleet = Fleet::builder().time_scale(40).bmc("127.62.3.6", "R660").start().await.unwrap();
+    let client = Client::basic(&fleet, "127.62.3.6");
+    fleet
+        .control()
+        .faults("127.62.3.6", |faults| {
+            faults.stale_insert = true;
+            faults.insert_5xx_after_eject = true;
+        })
+        .unwrap();
+    insert(&client, &images.url("stale")).await.expect(204);
+    eject(&client).await.expect(204);
+    assert_eq!(client.get(SLOT).await.body["Inserted"], true);
+    client.until(SLOT, "an empty slot", |body| body["Inserted"] == false).await;
+    insert(&client, &images.url("next")).await.expect(500);
+    insert(&client, &images.url("next")).await.expect(204);
+    fleet.shutdown().await;
+}
