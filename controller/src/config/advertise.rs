@@ -218,6 +218,19 @@ impl Advertise {
         self.media.address_for(bmc)
     }
 
+    /// `HOST:PORT` that the node behind the BMC at `bmc` dials for its image and its agent: media's port on the host that
+    /// it dials as an agent, for management and data network are seldom the same.
+    ///
+    /// # Errors
+    /// When nothing is set for it and there is no route to its BMC.
+    pub fn node_media_for(&self, bmc: IpAddr) -> Result<String, AdvertiseError> {
+        let agents = self.agents.address_for(bmc)?;
+        let host = agents.rsplit_once(':').map_or(agents.as_str(), |(host, _)| host);
+        let media = self.media.address_for(bmc)?;
+        let port = media.rsplit_once(':').map_or("", |(_, port)| port);
+        Ok(format!("{host}:{port}"))
+    }
+
     /// `HOST:PORT`s that the node behind the BMC at `bmc` dials, best first.
     ///
     /// # Errors
@@ -295,6 +308,15 @@ mod tests {
         assert_eq!(advertise.media_for(ip("10.0.7.55")).unwrap(), "10.0.7.2:9000");
         assert_eq!(advertise.media_for(ip("10.9.1.1")).unwrap(), "10.0.0.1:8080");
         assert_eq!(advertise.media_for(ip("192.0.2.1")).unwrap(), "helix.example:8080");
+    }
+
+    #[test]
+    fn a_node_fetches_its_image_from_the_host_that_its_agent_dials() {
+        let mut config = Config::default();
+        config.agents.advertise = crate::config::value::Given::Text("127.20.0.0/16=10.0.2.2:9444").advertise().unwrap();
+        let advertise = Advertise::from_config(&config);
+        assert_eq!(advertise.node_media_for(ip("127.20.0.9")).unwrap(), "10.0.2.2:8080");
+        assert_eq!(advertise.media_for(ip("127.20.0.9")).unwrap(), "127.0.0.1:8080");
     }
 
     #[test]

@@ -426,7 +426,12 @@ async fn new_url(
         Some(block) => Some(app.secrets.seal(block, &block_context(&random))?),
         None => None,
     };
-    let url = format!("http://{}/media/{random}/{}", app.advertise.media_for(bmc_address)?, new.file_name);
+    // The medium is dialled by the BMC; image and agent by the node.
+    let host = match new.kind {
+        "iso" => app.advertise.media_for(bmc_address)?,
+        _ => app.advertise.node_media_for(bmc_address)?,
+    };
+    let url = format!("http://{host}/media/{random}/{}", new.file_name);
     let row = media_files::NewMediaFile {
         random: &random,
         kind: new.kind,
