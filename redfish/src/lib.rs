@@ -50,7 +50,7 @@ mod virtual_media;
 
 pub use address::{AddressError, BmcAddress, DEFAULT_PORT};
 pub use bios::Bios;
-pub use bmc::Manager;
+pub use bmc::{DellManagerLinks, Manager, ManagerActions, ManagerLinks};
 pub use boot::{BootOverride, BootTarget};
 pub use boot_option::BootOption;
 pub use chassis::{Chassis, ChassisLinks, PhysicalSecurity};
@@ -58,29 +58,39 @@ pub use client::{Client, ClientBuilder, Probe};
 pub use error::{RedfishError, Refusal, Unreachable};
 pub use ethernet_interface::{EthernetInterface, Ipv4Address};
 pub use fan::{Fan, FanSpeed};
-pub use firmware::{DellFirmwareId, DellSoftwareInventory, Firmware, FirmwareState};
+pub use firmware::{DellFirmwareId, DellFirmwareOem, DellSoftwareInventory, Firmware, FirmwareState};
 pub use gate::{LoginGate, LoginOutcome, LoginStopped, OpenGate};
 pub use lenient::{AttributeValue, Attributes};
 pub use limits::Limits;
-pub use log_entry::{Log, LogEntry};
-pub use memory::Memory;
+pub use log_entry::{DellLogEntry, Log, LogEntry, LogLinks};
+pub use memory::{DellMemory, DellMemoryOem, Memory};
 pub use message::{Class, Message};
-pub use network::{DellNetworkDevice, NetworkAdapter, NetworkFunction, NetworkPort, Transceiver};
+pub use network::{
+    AdapterController, ControllerLinks, DellFunctionOem, DellInfiniBandPortMetrics, DellNetworkDevice, DellPortOem,
+    FunctionEthernet, FunctionInfiniBand, FunctionLinks, LldpReceive, NetworkAdapter, NetworkFunction, NetworkPort,
+    PortEthernet, Transceiver,
+};
 pub use odata::{Issue, Link, Oem, Resource, Status, natural};
 pub use operation::{Handle, LongOperation};
-pub use pcie::PcieDevice;
+pub use pcie::{PcieDevice, PcieInterface, PcieSlot};
 pub use power::{MachineState, ResetType};
 pub use power_supply::PowerSupply;
-pub use processor::{Processor, ProcessorId};
+pub use processor::{Processor, ProcessorId, ProcessorLinks};
 pub use profile::{Generation, Profile};
 pub use read::{Members, Read};
 pub use secure_boot::SecureBoot;
-pub use service_root::ServiceRoot;
+pub use service_root::{DellServiceRoot, ExpandQuery, ProtocolFeatures, RootLinks, ServiceRoot};
 pub use session::Credentials;
 pub use settings::BootFacts;
 pub use snapshot::{NetworkUnit, Part, Snapshot, StorageUnit};
-pub use storage::{Drive, Storage, StorageController, Volume};
-pub use system::{Boot, BootProgress, DellSystem, PowerState, System, TrustedModule};
+pub use storage::{
+    DellDrive, DellDriveOem, Drive, Identifier, PartLocation, PhysicalLocation, Storage, StorageController, Volume,
+    VolumeLinks,
+};
+pub use system::{
+    Boot, BootProgress, DellSystem, DellSystemLinks, DellSystemOem, MemorySummary, PowerState, ProcessorSummary,
+    ResetAction, Settings, System, SystemActions, SystemLinks, TrustedModule,
+};
 pub use task::Task;
 pub use tls::{Fingerprint, FingerprintError, Pin, Tls};
 pub use virtual_media::{MediaSlot, MediaState, VirtualMedia};

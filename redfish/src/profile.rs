@@ -12,11 +12,12 @@ use crate::service_root::{ROOT, ServiceRoot};
 use crate::system::System;
 
 /// How a BMC is spoken to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Profile {
     /// An iDRAC.
     Dell { generation: Generation },
     /// Anything else: the standard and nothing more.
+    #[default]
     Generic,
 }
 

@@ -67,8 +67,8 @@ pub struct NetworkUnit {
     pub ports: Vec<NetworkPort>,
 }
 
-/// A machine as its BMC tells it.
-#[derive(Debug, Clone)]
+/// A machine as its BMC tells it. The default is a machine of which nothing is known.
+#[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     pub profile: Profile,
     pub root: ServiceRoot,

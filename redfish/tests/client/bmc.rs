@@ -11,10 +11,10 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use redfish_client::{BmcAddress, Client, ClientBuilder, Credentials, Limits, Tls};
-use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, SupportedProtocolVersion};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -127,11 +127,18 @@ impl Drop for Bmc {
     }
 }
 
-/// A certificate and the key that signs.
-pub(crate) fn identity() -> (rcgen::Certificate, rcgen::KeyPair) {
+/// What a BMC shows at the handshake.
+pub(crate) struct Identity {
+    pub(crate) certificate: rcgen::Certificate,
+    /// What it signs with: of the certificate, unless a test steals one.
+    pub(crate) key: rcgen::KeyPair,
+    pub(crate) versions: &'static [&'static SupportedProtocolVersion],
+}
+
+pub(crate) fn identity() -> Identity {
     let rcgen::CertifiedKey { cert, signing_key } =
         rcgen::generate_simple_self_signed(vec!["idrac-HLX0001".to_owned()]).unwrap();
-    (cert, signing_key)
+    Identity { certificate: cert, key: signing_key, versions: rustls::ALL_VERSIONS }
 }
 
 #[derive(Debug)]
@@ -143,12 +150,12 @@ impl ResolvesServerCert for Shows {
     }
 }
 
-fn acceptor(certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -> TlsAcceptor {
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+fn acceptor(identity: &Identity) -> TlsAcceptor {
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.key.serialize_der()));
     let key = ring::sign::any_supported_type(&key).unwrap();
-    let shown = Shows(Arc::new(CertifiedKey::new(vec![certificate.der().clone()], key)));
+    let shown = Shows(Arc::new(CertifiedKey::new(vec![identity.certificate.der().clone()], key)));
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(identity.versions)
         .unwrap()
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(shown));
@@ -170,20 +177,18 @@ impl Bmc {
         documents: BTreeMap<String, Value>,
         behaviour: impl Fn(&mut State, &Seen) -> Option<Reply> + Send + Sync + 'static,
     ) -> Self {
-        let (certificate, key) = identity();
-        Self::showing(documents, behaviour, &certificate, &key, 0).await
+        Self::showing(documents, behaviour, &identity(), 0).await
     }
 
     pub(crate) async fn showing(
         documents: BTreeMap<String, Value>,
         behaviour: impl Fn(&mut State, &Seen) -> Option<Reply> + Send + Sync + 'static,
-        certificate: &rcgen::Certificate,
-        key: &rcgen::KeyPair,
+        identity: &Identity,
         port: u16,
     ) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let tls = acceptor(certificate, key);
+        let tls = acceptor(identity);
         let state =
             Arc::new(Mutex::new(State { documents, password: "calvin".to_owned(), expands: true, ..State::default() }));
         let behaviour: Arc<Behaviour> = Arc::new(behaviour);

@@ -11,7 +11,7 @@ use redfish_client::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::bmc::identity;
+use crate::bmc::{Identity, identity};
 
 /// `admin` with the password `password`, bcrypt at its lowest cost: the emulator hashes at every request.
 const PASSWORDS: &str = "admin:$2b$04$6qvNckIbJYKf2aRr9wKAxelJaReZTLpO8iMa6eUJtGbwQfe9TurDe\n";
@@ -59,7 +59,7 @@ async fn emulator() -> Option<Emulator> {
 }
 
 fn configure(folder: &Path, port: u16) {
-    let (certificate, key) = identity();
+    let Identity { certificate, key, .. } = identity();
     let file = |name: &str, text: String| {
         let path = folder.join(name);
         std::fs::write(&path, text).unwrap();

@@ -137,13 +137,13 @@ async fn two_connections_carry_everything_and_are_closed_when_idle() {
 
 #[tokio::test]
 async fn a_kept_connection_that_the_bmc_closed_costs_nothing_even_for_a_post() {
-    let (certificate, key) = identity();
-    let bmc = Bmc::showing(documents(), |_, _| None, &certificate, &key, 0).await;
+    let identity = identity();
+    let bmc = Bmc::showing(documents(), |_, _| None, &identity, 0).await;
     let client = bmc.builder().limits(Limits { pauses: Vec::new(), ..Limits::default() }).build();
     let slot = client.media_slot().await.unwrap();
     let (port, tokens) = (bmc.address.port(), bmc.state.lock().unwrap().tokens.clone());
     bmc.stop().await;
-    let again = Bmc::showing(documents(), |_, _| None, &certificate, &key, port).await;
+    let again = Bmc::showing(documents(), |_, _| None, &identity, port).await;
     again.edit(|state| state.tokens = tokens);
     client.eject_media(&slot).await.unwrap();
     let posts: Vec<_> = again.seen().into_iter().filter(|seen| seen.method == "POST").collect();

@@ -2,14 +2,20 @@
 
 use redfish_client::{Class, Client, Fingerprint, Generation, Pin, Profile, RedfishError, Tls, Unreachable};
 
-use crate::bmc::{Bmc, Reply, documents, identity};
+use rustls::SupportedProtocolVersion;
+use rustls::version::{TLS12, TLS13};
+
+use crate::bmc::{Bmc, Identity, Reply, documents, identity};
+
+static ONLY_1_2: &[&SupportedProtocolVersion] = &[&TLS12];
+static ONLY_1_3: &[&SupportedProtocolVersion] = &[&TLS13];
 
 #[tokio::test]
 async fn a_probe_reads_tag_and_certificate_without_a_login() {
-    let (certificate, key) = identity();
-    let bmc = Bmc::showing(documents(), |_, _| None, &certificate, &key, 0).await;
+    let identity = identity();
+    let bmc = Bmc::showing(documents(), |_, _| None, &identity, 0).await;
     let probe = Client::probe(&Tls::new(8).unwrap(), &bmc.address, Pin::Unknown).await.unwrap();
-    assert_eq!(probe.fingerprint, Fingerprint::of(certificate.der()));
+    assert_eq!(probe.fingerprint, Fingerprint::of(identity.certificate.der()));
     assert_eq!(probe.root.service_tag(), Some("HLX0001"));
     assert_eq!(probe.root.redfish_version.as_deref(), Some("1.18.0"));
     assert_eq!(probe.profile, Profile::Dell { generation: Generation::Unknown });
@@ -43,8 +49,7 @@ async fn trust_on_first_use_holds_for_the_life_of_the_client() {
     client.close().await.unwrap();
     first.stop().await;
     // The board is swapped: another certificate at the same address.
-    let (certificate, key) = identity();
-    let second = Bmc::showing(documents(), |_, _| None, &certificate, &key, port).await;
+    let second = Bmc::showing(documents(), |_, _| None, &identity(), port).await;
     let error = client.login().await.unwrap_err();
     assert!(matches!(error, RedfishError::CertificateChanged { pinned, .. } if pinned == seen), "{error}");
     assert!(second.seen().is_empty());
@@ -52,14 +57,22 @@ async fn trust_on_first_use_holds_for_the_life_of_the_client() {
 
 #[tokio::test]
 async fn a_copied_certificate_without_its_key_is_no_proof() {
-    let (certificate, _) = identity();
-    let (_, other_key) = identity();
-    let bmc = Bmc::showing(documents(), |_, _| None, &certificate, &other_key, 0).await;
-    let pin = Pin::Sha256(Fingerprint::of(certificate.der()));
-    let error = bmc.builder().pin(pin).build().login().await.unwrap_err();
-    assert!(matches!(error, RedfishError::Unreachable { why: Unreachable::Handshake, .. }), "{error}");
-    assert_eq!(error.code(), "bmc_tls_failed");
-    assert!(bmc.seen().is_empty());
+    for versions in [ONLY_1_2, ONLY_1_3] {
+        let stolen = identity();
+        let thief = Identity { key: identity().key, versions, ..stolen };
+        let pin = Pin::Sha256(Fingerprint::of(thief.certificate.der()));
+        let bmc = Bmc::showing(documents(), |_, _| None, &thief, 0).await;
+        let error = bmc.builder().pin(pin).build().login().await.unwrap_err();
+        assert!(matches!(error, RedfishError::Unreachable { why: Unreachable::Handshake, .. }), "{error}");
+        assert_eq!(error.code(), "bmc_tls_failed");
+        assert!(bmc.seen().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_bmc_that_knows_tls_1_2_only_is_spoken_to() {
+    let bmc = Bmc::showing(documents(), |_, _| None, &Identity { versions: ONLY_1_2, ..identity() }, 0).await;
+    bmc.client().login().await.unwrap();
 }
 
 #[tokio::test]
