@@ -79,8 +79,12 @@ create table workflows (
     created_at timestamptz not null default now(),
     started_at timestamptz,
     finished_at timestamptz,
-    -- When to look again. Only queued, running and waiting rows are due.
+    -- When to look again; while a lease is held: its end. Only queued, running and waiting rows are due.
     due_at timestamptz not null default now(),
+    -- Somebody had news while a driver was at work: look again at once.
+    woken boolean not null default false,
+    -- Whose turn it is: work of one bulk shares a lane, everything else (and what a person retried) is in the lane of zeros.
+    lane uuid not null default '00000000-0000-0000-0000-000000000000',
     lease_owner uuid,
     lease_epoch bigint not null default 0,
     lease_until timestamptz,
@@ -89,7 +93,8 @@ create table workflows (
 -- At most one mutating workflow a node is not finished.
 create unique index workflows_one_mutating_per_node on workflows (node_id)
     where mutating and state in ('queued', 'running', 'waiting', 'needs_human');
-create index workflows_due on workflows (due_at) where state in ('queued', 'running', 'waiting');
+create index workflows_due on workflows (lane, due_at) where state in ('queued', 'running', 'waiting');
+create index workflows_leased on workflows (lease_owner) where lease_owner is not null;
 create index workflows_by_node on workflows (node_id, created_at desc);
 create index workflows_by_bulk on workflows (bulk_id);
 create index workflows_open on workflows (state, created_at)

@@ -58,7 +58,7 @@ create trigger workflows_wake_insert after insert on workflows
     for each row execute function wake_engine();
 create trigger workflows_wake_update after update on workflows
     for each row
-    when (old.due_at is distinct from new.due_at and new.state in ('queued', 'running', 'waiting'))
+    when (old.due_at is distinct from new.due_at and new.due_at <= now() and new.state in ('queued', 'running', 'waiting'))
     execute function wake_engine();
 
 -- Wakes a ramdisk's long poll.

@@ -1,27 +1,16 @@
-//! Clients of BMCs: one session each, with the gate on logins and the breaker in front.
+//! BMCs: one client each, with the gate on logins and the breaker in front, and the translation of what they say.
+//!
+//! `pool` keeps clients, `handle` is one client that notes how its calls went, `gate` counts refused logins in Postgres,
+//! `error` and `verdict` turn Redfish errors into what a step does, `collect` turns a reading into `Hardware`.
 
-use uuid::Uuid;
+pub mod collect;
+mod error;
+mod gate;
+mod handle;
+mod pool;
+mod verdict;
 
-use crate::access::secrets::Secrets;
-use crate::clock::Clock;
-
-/// Clients of BMCs, one a BMC, made on first use.
-#[derive(Debug)]
-#[expect(dead_code, reason = "the clients that are made from these come with the pool's first call")]
-pub struct BmcPool {
-    db: sqlx::PgPool,
-    secrets: Secrets,
-    clock: Clock,
-    instance: Uuid,
-}
-
-impl BmcPool {
-    /// An empty pool; nothing is dialled.
-    #[must_use]
-    pub fn new(db: sqlx::PgPool, secrets: Secrets, clock: Clock, instance: Uuid) -> Self {
-        Self { db, secrets, clock, instance }
-    }
-
-    /// Logs out everywhere; called once, when the engine is quiet.
-    pub async fn close(&self) {}
-}
+pub use self::error::BmcError;
+pub use self::handle::Bmc;
+pub use self::pool::BmcPool;
+pub use self::verdict::{Verdict, verdict};
