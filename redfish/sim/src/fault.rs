@@ -72,6 +72,34 @@ pub struct Faults {
     pub job_404: bool,
     /// The service tag is this one instead of its own.
     pub duplicate_tag: Option<String>,
+    /// Changes to the machine that the host program is told of; see [`overlay`].
+    pub host: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// Lays the changes of [`Faults::host`] over a machine: members replace those of the same name, but for `disks` given as an
+/// object, where each member changes the disk of that name (`null` takes it out), and `add_disks`, which adds to them.
+pub fn overlay(machine: &mut serde_json::Value, changes: &serde_json::Map<String, serde_json::Value>) {
+    use serde_json::Value;
+    for (name, change) in changes {
+        match (name.as_str(), change) {
+            ("disks", Value::Object(by_name)) => {
+                let Some(disks) = machine["disks"].as_array_mut() else { continue };
+                disks.retain(|disk| disk["name"].as_str().and_then(|name| by_name.get(name)) != Some(&Value::Null));
+                for disk in disks {
+                    let changes = disk["name"].as_str().and_then(|name| by_name.get(name)).and_then(Value::as_object);
+                    for (name, value) in changes.into_iter().flatten() {
+                        disk[name] = value.clone();
+                    }
+                }
+            }
+            ("add_disks", Value::Array(more)) => {
+                if let Some(disks) = machine["disks"].as_array_mut() {
+                    disks.extend(more.iter().cloned());
+                }
+            }
+            _ => machine[name] = change.clone(),
+        }
+    }
 }
 
 /// A name that is no fault.
@@ -119,6 +147,18 @@ mod tests {
         assert_eq!(patched, Faults { dead: true, slow: Some(5), ..Faults::default() });
         let cleared = patched.patched(&object(r#"{"dead": null, "slow": false}"#)).unwrap();
         assert_eq!(cleared, Faults::default());
+    }
+
+    #[test]
+    fn a_host_is_changed_disk_by_disk() {
+        let mut machine =
+            serde_json::json!({"product": "X", "disks": [{"name": "nvme0n1", "size_bytes": 9}, {"name": "nvme1n1"}]});
+        let changes = r#"{"ramdisk": "never_calls", "disks": {"nvme0n1": {"size_bytes": 1}, "nvme1n1": null}, "add_disks": [{"name": "sda"}]}"#;
+        overlay(&mut machine, &object(changes));
+        let wanted = serde_json::json!({
+            "product": "X", "ramdisk": "never_calls", "disks": [{"name": "nvme0n1", "size_bytes": 1}, {"name": "sda"}],
+        });
+        assert_eq!(machine, wanted);
     }
 
     #[test]

@@ -270,10 +270,15 @@ fn machine(bmc: &Bmc, state: &State) -> Value {
             })
         })
         .collect();
-    json!({
-        "manufacturer": "Dell Inc.", "product": model.product, "service_tag": tag,
-        "uuid": bmc.identity(state).uuid(&tag), "nics": nics, "disks": disks, "gpus": gpus, "infiniband": infiniband,
-    })
+    let mut machine = json!({
+        "manufacturer": "Dell Inc.", "product": model.product, "service_tag": tag, "uuid": bmc.identity(state).uuid(&tag),
+        "bios_version": model.firmware.bios, "memory_bytes": u64::from(model.memory.modules) * model.memory.size_mib * 1024 * 1024,
+        "logical_processors": model.cpu.threads * 2, "nics": nics, "disks": disks, "gpus": gpus, "infiniband": infiniband,
+    });
+    if let Some(changes) = &state.kept.faults.host {
+        crate::fault::overlay(&mut machine, changes);
+    }
+    machine
 }
 
 impl Bmc {
