@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use redfish_client::dell::attributes::AttributeGroup;
 use redfish_client::{
     BmcAddress, BootFacts, BootTarget, Class, Client, Credentials, Limits, Log, PowerState, RedfishError, ResetType,
     Snapshot, Tls,
@@ -195,6 +196,39 @@ async fn an_image_that_the_bmc_cannot_reach_is_rac0904() {
     let error = client.insert_media(&slot, &image_server(1 << 16).await).await.unwrap_err();
     assert_eq!((error.message_id(), error.class()), (Some("VRM0021"), Class::Busy));
     assert_eq!(bench.counters().inserts, 0);
+    bench.fleet.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_insert_that_the_simulator_answers_too_late_is_seen_to_have_worked() {
+    let bench = Bench::with("127.30.10.1", "R660").await;
+    let credentials = Credentials { user: "root".to_owned(), password: "calvin".to_owned().into() };
+    let limits = Limits { insert: Duration::from_millis(500), ..Limits::default() };
+    let client = Client::builder(&Tls::new(1).unwrap(), BmcAddress::new(bench.host, bench.fleet.port()))
+        .credentials(credentials)
+        .limits(limits)
+        .build();
+    let slot = client.media_slot().await.unwrap();
+    bench.fault(|faults| faults.insert_late = Some(3_600_000));
+    let url = image_server(1 << 16).await;
+    client.insert_media(&slot, &url).await.unwrap();
+    let state = client.media_state(&slot).await.unwrap();
+    assert_eq!((state.inserted, state.image.as_deref()), (true, Some(url.as_str())));
+    bench.fleet.shutdown().await;
+}
+
+#[tokio::test]
+async fn lockdown_of_a_simulated_bmc_is_no_passing_trouble() {
+    let bench = Bench::with("127.30.11.1", "R660").await;
+    let client = bench.client();
+    let attribute = client.attributes(AttributeGroup::Idrac).await.unwrap();
+    assert_eq!(attribute.lockdown(), Some(false));
+    bench.fault(|faults| faults.lockdown = true);
+    assert_eq!(client.attributes(AttributeGroup::Idrac).await.unwrap().lockdown(), Some(true));
+    let bios = client.bios().await.unwrap();
+    let wanted = bios.attributes.into_iter().take(1).collect();
+    let error = client.set_bios(&wanted).await.unwrap_err();
+    assert_eq!((error.message_id(), error.class()), (Some("SYS406"), Class::Permanent));
     bench.fleet.shutdown().await;
 }
 
