@@ -1,3 +1,9 @@
-//! End-to-end tests: the real programs, on loopback.
+//! End-to-end tests: the real programs, on loopback. One binary, so that it is linked once.
+//!
+//! Each test starts what it needs on ports of its own. A test that needs what cannot be had says so and passes.
 
-mod sushy;
+mod bad_bmc;
+mod bad_host;
+mod bad_image;
+mod site;
+mod virtual_machine;
