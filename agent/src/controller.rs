@@ -191,16 +191,18 @@ async fn answer<A: DeserializeOwned>(call: &'static str, response: reqwest::Resp
     if status.is_success() {
         return serde_json::from_slice(&body).map_err(|error| CallError::Answer { call, reason: error.to_string() });
     }
-    // Problem details (RFC 9457) with our `code`; anything else (a proxy's page) is named by its status.
+    // Problem details (RFC 9457) with our `code` and `next`; anything else (a proxy's page) is named by its status.
     let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
     let field = |name: &str| problem.get(name).and_then(serde_json::Value::as_str).map(str::to_owned);
+    let mut lines: Vec<String> = ["title", "detail"].into_iter().filter_map(field).collect();
+    if let Some(next) = problem.get("next").and_then(serde_json::Value::as_array) {
+        lines.extend(next.iter().filter_map(serde_json::Value::as_str).map(str::to_owned));
+    }
+    lines.dedup();
     Err(CallError::Refused {
         status: status.as_u16(),
         code: field("code").unwrap_or_else(|| "no_code".to_owned()),
-        message: field("detail")
-            .or_else(|| field("title"))
-            .or_else(|| field("message"))
-            .unwrap_or_else(|| status.to_string()),
+        message: if lines.is_empty() { status.to_string() } else { lines.join(" ") },
     })
 }
 

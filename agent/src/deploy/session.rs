@@ -27,6 +27,10 @@ const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 /// A controller that restarts is back within half a minute; longer pauses would only delay the node.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
+/// A controller that has nothing to say holds the call for up to 25 s. One that answers sooner than this is ending; asking it again at
+/// once would be a loop without a pause.
+const SOONEST_WAIT: Duration = Duration::from_secs(1);
+
 /// Claims are tried this often while the controller does not answer; then the caller looks at the network again.
 const CLAIM_ATTEMPTS: u32 = 6;
 
@@ -128,6 +132,7 @@ pub async fn follow<H: DeployHost>(
     let mut after = 0;
     let mut pause = SHORTEST_PAUSE;
     loop {
+        let asked = Instant::now();
         let instruction = match controller.next(session, after).await {
             Ok(instruction) => instruction,
             Err(error) if error.transient() => {
@@ -141,7 +146,11 @@ pub async fn follow<H: DeployHost>(
         pause = SHORTEST_PAUSE;
         after = after.max(instruction.seq);
         match instruction.act {
-            Act::Wait => {}
+            Act::Wait => {
+                if asked.elapsed() < SOONEST_WAIT {
+                    tokio::time::sleep(pace.wait(SOONEST_WAIT)).await;
+                }
+            }
             Act::Write(order) => match &writing {
                 None => {
                     tracing::info!(write_id = order.write_id, image = order.image.name, "write order");
@@ -170,21 +179,28 @@ pub async fn follow<H: DeployHost>(
                 return Ok(Ending::Reboot);
             }
             Act::Abort { reason } => {
-                tracing::warn!(reason, "the controller stopped this deployment");
-                if let Some((_, task)) = &writing {
-                    task.0.abort();
-                }
-                let state = progress.state();
-                if state.phase != Phase::Written && state.phase != Phase::Failed {
-                    let failure = Failure::Aborted(reason);
-                    progress.update(|state| {
-                        state.phase = Phase::Failed;
-                        state.error = Some(failure.wire());
-                    });
-                }
+                abort(&reason, &mut writing, &progress);
+                // An ended attempt answers at once, each time; what may still come is the power-off.
+                tokio::time::sleep(pace.wait(LONGEST_PAUSE)).await;
             }
         }
     }
+}
+
+/// Stops a write that is under way and says so; what was finished stays finished.
+fn abort(reason: &str, writing: &mut Option<(String, AbortOnDrop<()>)>, progress: &Progress) {
+    if let Some((_, task)) = writing {
+        task.0.abort();
+    }
+    if matches!(progress.state().phase, Phase::Written | Phase::Failed) {
+        return;
+    }
+    tracing::warn!(reason, "the controller stopped this deployment");
+    let failure = Failure::Aborted(reason.to_owned());
+    progress.update(|state| {
+        state.phase = Phase::Failed;
+        state.error = Some(failure.wire());
+    });
 }
 
 fn start<H: DeployHost>(

@@ -1,7 +1,7 @@
 //! The installed system of a simulated machine: what cloud-init would do with the seed, and the agent that it would start.
 //!
 //! Reads the agent's configuration and token out of the seed (files written directly, or `write_files` of the user data), checks that
-//! the agent program can be fetched where the user data says, and runs the real agent loop over replayed readings.
+//! the agent program can be fetched where the seed says, and runs the real agent loop over replayed readings.
 
 use std::time::Instant;
 
@@ -88,7 +88,7 @@ pub fn first_boot(seed: &[SeedFile]) -> Result<FirstBoot, String> {
     Ok(FirstBoot {
         config,
         token,
-        agent_url: agent_url(user_data),
+        agent_url: seed.iter().find_map(|file| agent_url(&file.text)),
         hostname: cloud.hostname.or(meta.local_hostname),
         instance_id: meta.instance_id,
     })
@@ -110,10 +110,9 @@ impl WriteFile {
     }
 }
 
-/// The first URL in the user data that ends with the program's name.
-fn agent_url(user_data: &str) -> Option<String> {
-    user_data
-        .split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | '[' | ']'))
+/// The first URL in a file of the seed that ends with the program's name.
+fn agent_url(text: &str) -> Option<String> {
+    text.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | '[' | ']'))
         .find(|word| word.starts_with("http") && word.ends_with(AGENT_PROGRAM))
         .map(str::to_owned)
 }
@@ -235,6 +234,27 @@ mod tests {
         assert_eq!(first.token, "t0k3n");
         assert_eq!(first.hostname.as_deref(), Some("r01u05"));
         assert_eq!(first.instance_id.as_deref(), Some("wf-7Q2M4K"));
+        assert_eq!(first.agent_url.as_deref(), Some("http://127.0.0.1:8080/media/x/helix-agent"));
+    }
+
+    #[test]
+    fn files_that_the_seed_writes_itself_come_first_and_the_program_may_stand_in_any_of_them() {
+        let config = format!(
+            "controller_urls = [\"https://127.0.0.1:8444\"]\ncontroller_key_sha256 = \"{}\"\ntoken_file = \"/etc/helix/join.token\"\n",
+            "ab".repeat(32)
+        );
+        let seed = [
+            file(
+                "/var/lib/cloud/seed/nocloud/meta-data",
+                "{\"instance-id\": \"i1\", \"local-hostname\": \"r01u05\"}\n",
+            ),
+            file("/var/lib/cloud/seed/nocloud/user-data", "Content-Type: multipart/mixed\n"),
+            file("/etc/helix/agent.toml", &config),
+            file("/etc/helix/join.token", "t0k3n\n"),
+            file("/usr/local/sbin/helix-agent-install", "#!/bin/sh\nurl='http://127.0.0.1:8080/media/x/helix-agent'\n"),
+        ];
+        let first = first_boot(&seed).unwrap();
+        assert_eq!((first.token.trim(), first.hostname.as_deref()), ("t0k3n", Some("r01u05")));
         assert_eq!(first.agent_url.as_deref(), Some("http://127.0.0.1:8080/media/x/helix-agent"));
     }
 

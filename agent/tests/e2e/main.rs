@@ -6,6 +6,7 @@
 mod controller;
 mod deploy;
 mod disk;
+mod glibc;
 mod loopback;
 mod node;
 mod simulate;
