@@ -75,11 +75,17 @@ pub(crate) mod testing {
 
     /// An app over this database. Images, secrets and CA are real and lie in a temporary folder.
     pub(crate) async fn app(db: sqlx::PgPool) -> TestApp {
+        app_with(db, |_| {}).await
+    }
+
+    /// The same, with settings of the test's own.
+    pub(crate) async fn app_with(db: sqlx::PgPool, set: impl FnOnce(&mut Config)) -> TestApp {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config { data_dir: folder.path().to_owned(), time_scale: 60.0, ..Config::default() };
         config.api.listen = "127.0.0.1:8443".parse().unwrap();
         config.agents.listen = "127.0.0.1:8444".parse().unwrap();
         config.media.listen = "127.0.0.1:8080".parse().unwrap();
+        set(&mut config);
         let clock = Clock::new(config.time_scale);
         let instance = Uuid::now_v7();
         let secrets = Secrets::open_or_create(&folder.path().join("secret.key")).unwrap();

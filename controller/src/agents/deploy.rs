@@ -58,7 +58,9 @@ pub(super) async fn claim(
     let mut tx = app.db.begin().await?;
     let Some(session) = deploy_sessions::claim(&mut tx, &digest, &claim).await? else {
         shared.refusals.count(remote.ip());
-        return Err(dead_token(&mut tx, &digest, remote).await?);
+        let refused = dead_token(&mut tx, &digest, remote).await?;
+        tx.commit().await?;
+        return Err(refused);
     };
     let node = node_of(&mut tx, &session).await?;
     let say = Say { session: &session, node: &node };

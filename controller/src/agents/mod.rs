@@ -11,6 +11,8 @@ mod peer;
 mod refusals;
 mod reply;
 mod report;
+#[cfg(test)]
+mod tests;
 mod wake;
 
 use std::sync::Arc;

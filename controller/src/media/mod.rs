@@ -5,6 +5,8 @@
 
 pub mod deploy;
 mod file;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod image;
 pub(crate) mod instruction;
 pub mod iso;
@@ -12,6 +14,8 @@ mod listener;
 mod range;
 pub mod seed;
 mod served;
+#[cfg(test)]
+mod tests;
 
 pub use self::deploy::refusal;
 pub use self::image::{ImageError, ImageStore};

@@ -13,9 +13,14 @@ mod progress;
 mod qcow2;
 mod record;
 mod store;
+#[cfg(test)]
+mod tests;
 mod unpack;
 
 pub use self::error::ImageError;
 pub use self::import::{NewImage, clear_leftovers, fetch, from_file, upload};
 pub use self::record::{delete, list, show};
 pub use self::store::ImageStore;
+
+#[cfg(test)]
+pub(crate) use self::gpt::tests as gpt_tests;
