@@ -4,7 +4,7 @@
 //! sent once, and again only where the BMC certainly did not take it (its answer was "who are you?").
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) root: OnceCell<ServiceRoot>,
     pub(crate) place: OnceCell<Place>,
     expand: AtomicU8,
+    /// `$select` was refused although it is advertised.
+    pub(crate) unselective: AtomicBool,
 }
 
 /// Whether `$expand` works here.
@@ -106,6 +108,7 @@ impl ClientBuilder {
                 root: OnceCell::new(),
                 place: OnceCell::new(),
                 expand: AtomicU8::new(Expand::Untried as u8),
+                unselective: AtomicBool::new(false),
             }),
             meter: Arc::default(),
         }

@@ -1,6 +1,7 @@
 //! Power: what the machine does now, and resets.
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 
@@ -8,6 +9,7 @@ use crate::client::Client;
 use crate::dell::lifecycle::LifecycleStatus;
 use crate::error::RedfishError;
 use crate::lenient;
+use crate::message::Class;
 use crate::operation::LongOperation;
 use crate::system::{PowerState, System};
 
@@ -89,11 +91,15 @@ impl Client {
     /// What a request can end with.
     pub async fn state(&self) -> Result<MachineState, RedfishError> {
         let uri = &self.place().await?.system;
-        let system = if self.root().await?.can_select() {
+        let unselective = &self.shared.unselective;
+        let system = if self.root().await?.can_select() && !unselective.load(Ordering::Relaxed) {
             let select = format!("{uri}?$select=PowerState,Status,LastResetTime,BootProgress");
             match self.read::<System>(&select).await {
                 // Firmware without BootProgress may refuse to select it.
-                Err(error) if error.status() == Some(400) => self.read(uri).await?,
+                Err(error) if error.class() == Class::Permanent && error.status() == Some(400) => {
+                    unselective.store(true, Ordering::Relaxed);
+                    self.read(uri).await?
+                }
                 read => read?,
             }
         } else {

@@ -171,6 +171,8 @@ impl Transport {
                 }
                 // A kept connection that the BMC closed meanwhile: nothing went out, so another one may be tried even for a POST.
                 Ok(Err((_, Some(unsent)))) if kept => request = unsent,
+                // The same, but the request crossed the BMC's goodbye: a GET may be sent again whatever became of it.
+                Ok(Err((Some(_), None))) if kept && call.method == Method::GET => request = self.request(call)?,
                 Ok(Err((source, _))) => return Err(self.interrupted(call, source)),
                 Err(_) => {
                     return Err(RedfishError::Timeout {

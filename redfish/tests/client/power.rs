@@ -22,6 +22,22 @@ async fn the_state_is_one_request_for_the_few_properties_needed() {
 }
 
 #[tokio::test]
+async fn a_refused_select_is_tried_once() {
+    let bmc = Bmc::odd(|_, seen| {
+        seen.query
+            .as_deref()
+            .is_some_and(|query| query.contains("$select"))
+            .then(|| Reply::error(400, "IDRAC.2.7.SYS417"))
+    })
+    .await;
+    let client = bmc.client();
+    for _ in 0..3 {
+        assert_eq!(client.state().await.unwrap().power, Some(PowerState::On));
+    }
+    assert_eq!(bmc.count("GET", SYSTEM), 4);
+}
+
+#[tokio::test]
 async fn a_last_reset_time_of_zeros_is_kept_for_comparison() {
     let bmc = Bmc::idrac().await;
     bmc.edit(|state| state.documents.get_mut(SYSTEM).unwrap()["LastResetTime"] = json!("0000-00-00T00:00:00+00:00"));

@@ -87,6 +87,19 @@ async fn a_connection_cut_within_the_answer_is_asked_again_for_a_get_and_never_f
 }
 
 #[tokio::test]
+async fn a_get_that_crosses_the_goodbye_of_a_kept_connection_goes_out_on_a_new_one_at_once() {
+    let cut = AtomicUsize::new(0);
+    let bmc = Bmc::odd(move |_, seen| {
+        (seen.is("GET", SYSTEM) && cut.fetch_add(1, Ordering::Relaxed) == 0).then(|| Reply::empty(200).hang_up())
+    })
+    .await;
+    let client = bmc.builder().limits(Limits { pauses: Vec::new(), ..Limits::default() }).build();
+    client.login().await.unwrap();
+    client.system().await.unwrap();
+    assert_eq!(bmc.count("GET", SYSTEM), 2);
+}
+
+#[tokio::test]
 async fn a_silent_bmc_costs_its_deadline_and_says_so() {
     let bmc =
         Bmc::odd(|_, seen| seen.is("GET", SYSTEM).then(|| Reply::empty(200).after(Duration::from_secs(3600)))).await;
