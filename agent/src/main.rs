@@ -95,7 +95,7 @@ fn main() -> anyhow::Result<ExitCode> {
                 (None, Some(text)) => text.parse().map_err(anyhow::Error::msg)?,
                 (None, None) => Choice::Nvml,
             };
-            let mut machine = ThisMachine { root: Root::default(), source: chosen.open(std::env::current_exe()?)? };
+            let mut machine = ThisMachine::new(chosen.open(std::env::current_exe()?)?);
             runtime()?.block_on(helix_agent::node::run::forever(&Home::from(&config), &mut machine));
             Ok(ExitCode::SUCCESS)
         }

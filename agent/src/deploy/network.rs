@@ -4,7 +4,7 @@
 //! without it DHCP is tried on all at once, and the first link over which the controller's port opens is kept, the others are taken
 //! down. The ramdisk's busybox does the work (`ip`, `udhcpc` with its script); this decides, waits, and says what it found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::net::ToSocketAddrs;
 use std::process::Stdio;
@@ -30,9 +30,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// A first packet may have to wait for address resolution; three SYNs fit.
 const CONNECT_WAIT: Duration = Duration::from_secs(8);
-
-/// Once the first link got its address, the others get this long before the controller is tried.
-const STRAGGLER_WAIT: Duration = Duration::from_secs(2);
 
 /// How one link is to be set up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,12 +96,12 @@ pub fn plan(nics: &[NicFacts], network: &BootNetwork) -> Result<Vec<Link>, Strin
         .collect())
 }
 
-/// A network that reaches the controller; DHCP clients renew leases as long as it lives.
+/// A network that reaches the controller; its DHCP client renews the lease as long as it lives.
 #[derive(Debug)]
 pub struct Network {
     pub link: Link,
     pub addresses: Vec<String>,
-    _clients: Vec<Child>,
+    _client: Option<Child>,
 }
 
 /// Brings the network up once.
@@ -127,37 +124,53 @@ pub async fn bring_up(root: &Root, network: &BootNetwork, controller_urls: &[Str
             }
         }
     }
-    await_addresses(root, &links, &clients).await;
-    for link in &links {
-        let addresses = addresses_of(&link.carries);
-        if addresses.is_empty() {
-            results
-                .entry(link.interface.clone())
-                .or_insert_with(|| format!("DHCP: no answer within {} s", DHCP_WAIT.as_secs()));
-            continue;
+    if let Some((link, addresses)) = first_that_reaches(&links, controller_urls, &mut results).await {
+        let kept = clients.remove(&link.carries).flatten();
+        drop(clients);
+        for other in links.iter().filter(|other| other.carries != link.carries) {
+            flush(other).await;
+            attempt(&["link", "set", &other.carries, "down"]).await;
         }
-        match reaches(&link.carries, controller_urls).await {
-            Ok(()) => {
-                let mut kept = Vec::new();
-                for (carries, client) in clients {
-                    if carries == link.carries {
-                        kept.extend(client);
-                    }
-                }
-                for other in links.iter().filter(|other| other.carries != link.carries) {
-                    take_down(other).await;
-                }
-                return Ok(Network { link: link.clone(), addresses, _clients: kept });
-            }
-            Err(why) => {
-                results.insert(link.interface.clone(), format!("has {}; {why}", addresses.join(", ")));
-            }
-        }
+        return Ok(Network { link, addresses, _client: kept });
     }
+    // The links stay up, so that they need not train again for the next try.
+    drop(clients);
     for link in &links {
-        take_down(link).await;
+        flush(link).await;
     }
     Err(console_table("no link reaches the controller", &nics, &results))
+}
+
+/// Tries all links that have an address, again and again, until one reaches the controller or DHCP's time is over. A switch port may
+/// carry nothing for its first half minute, with a static address as well.
+async fn first_that_reaches(
+    links: &[Link],
+    controller_urls: &[String],
+    results: &mut BTreeMap<String, String>,
+) -> Option<(Link, Vec<String>)> {
+    let began = Instant::now();
+    while began.elapsed() < DHCP_WAIT {
+        let mut all = addresses_now();
+        let with_address: Vec<(&Link, Vec<String>)> =
+            links.iter().filter_map(|link| Some((link, all.remove(&link.carries)?))).collect();
+        let tries = with_address.iter().map(|(link, _)| reaches(&link.carries, controller_urls));
+        let outcomes = futures::future::join_all(tries).await;
+        for ((link, addresses), outcome) in with_address.into_iter().zip(outcomes) {
+            match outcome {
+                Ok(()) => return Some((link.clone(), addresses)),
+                Err(why) => {
+                    results.insert(link.interface.clone(), format!("has {}; {why}", addresses.join(", ")));
+                }
+            }
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    for link in links {
+        results
+            .entry(link.interface.clone())
+            .or_insert_with(|| format!("DHCP: no answer within {} s", DHCP_WAIT.as_secs()));
+    }
+    None
 }
 
 /// Sets the wanted interfaces up and waits until carrier had its time to come.
@@ -216,25 +229,8 @@ async fn configure(link: &Link) -> Result<Option<Child>, String> {
     }
 }
 
-/// Waits until every link has an address, or one has and the others had time to follow, or DHCP's time is over.
-async fn await_addresses(root: &Root, links: &[Link], clients: &BTreeMap<String, Option<Child>>) {
-    let began = Instant::now();
-    let mut first: Option<Instant> = None;
-    while clients.values().any(Option::is_some) && began.elapsed() < DHCP_WAIT {
-        let have = links.iter().filter(|link| !addresses_of(&link.carries).is_empty()).count();
-        if have == links.len() {
-            return;
-        }
-        if have > 0 && first.get_or_insert_with(Instant::now).elapsed() >= STRAGGLER_WAIT {
-            return;
-        }
-        tokio::time::sleep(LOOK_AGAIN).await;
-    }
-    tracing::debug!(?root, "addresses awaited");
-}
-
-fn addresses_of(interface: &str) -> Vec<String> {
-    nic::addresses().remove(interface).unwrap_or_default()
+fn addresses_now() -> HashMap<String, Vec<String>> {
+    nic::addresses()
 }
 
 /// Whether one of the controller's ports opens over this interface.
@@ -282,11 +278,14 @@ async fn connect(interface: &str, address: std::net::SocketAddr) -> std::io::Res
     }
 }
 
-async fn take_down(link: &Link) {
-    for arguments in [["addr", "flush", "dev", &link.carries], ["link", "set", &link.carries, "down"]] {
-        if let Err(why) = ip(&arguments).await {
-            tracing::debug!(interface = link.carries, why, "cannot take the link down");
-        }
+async fn flush(link: &Link) {
+    attempt(&["addr", "flush", "dev", &link.carries]).await;
+}
+
+/// A change whose failure matters to nobody: it takes back what may not be there.
+async fn attempt(arguments: &[&str]) {
+    if let Err(why) = ip(arguments).await {
+        tracing::debug!(why, "not taken back");
     }
 }
 

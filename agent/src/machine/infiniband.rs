@@ -1,9 +1,11 @@
 //! InfiniBand ports from `/sys/class/infiniband`.
 //!
 //! Every read of a file under `counters/` is a command to the adapter's firmware, so only the few that are reported are read. Ports
-//! that firmware owns answer EINVAL: such a value is left out. Data counters count words of four bytes and are reported as bytes.
+//! that firmware owns answer EINVAL, and the kernel logs each try: a counter that failed once is not read again by the same
+//! [`Ports`]. Data counters count words of four bytes and are reported as bytes.
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 use helix_api::agent::InfinibandReading;
 
@@ -12,47 +14,65 @@ use super::root::{self, Root};
 /// The counters `port_*_data` count 32-bit words (InfiniBand architecture, PortCountersExtended).
 const BYTES_PER_WORD: u64 = 4;
 
-/// All ports of all devices.
-pub fn read(root: &Root) -> Vec<InfinibandReading> {
-    let class = root.path("sys/class/infiniband");
-    let mut readings = Vec::new();
-    for device in root::names(&class) {
-        let folder = class.join(&device);
-        let pci_address = std::fs::canonicalize(folder.join("device"))
-            .ok()
-            .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
-        for port in root::names(&folder.join("ports")) {
-            let Ok(number) = port.parse() else { continue };
-            readings.push(port_reading(
-                &folder,
-                &folder.join("ports").join(&port),
-                &device,
-                number,
-                pci_address.as_deref(),
-            ));
-        }
-    }
-    readings
+/// Reads ports and remembers which counters cannot be read.
+#[derive(Debug, Default)]
+pub struct Ports {
+    unreadable: HashSet<PathBuf>,
 }
 
-fn port_reading(device: &Path, port: &Path, name: &str, number: u32, pci_address: Option<&str>) -> InfinibandReading {
-    let counter = |name: &str| root::number(&port.join("counters").join(name));
-    InfinibandReading {
-        device: name.to_owned(),
-        port: number,
-        link_layer: root::text(&port.join("link_layer")),
-        state: root::text(&port.join("state")).map(after_colon),
-        physical_state: root::text(&port.join("phys_state")).map(after_colon),
-        rate_gbps: root::text(&port.join("rate")).and_then(|text| text.split_whitespace().next()?.parse().ok()),
-        node_guid: root::text(&device.join("node_guid")).map(guid),
-        firmware_version: root::text(&device.join("fw_ver")),
-        pci_address: pci_address.map(str::to_owned),
-        lid: root::text(&port.join("lid")).and_then(|text| u32::from_str_radix(text.trim_start_matches("0x"), 16).ok()),
-        symbol_errors: counter("symbol_error"),
-        link_downed: counter("link_downed"),
-        port_rcv_errors: counter("port_rcv_errors"),
-        port_rcv_data_bytes: counter("port_rcv_data").map(|words| words.saturating_mul(BYTES_PER_WORD)),
-        port_xmit_data_bytes: counter("port_xmit_data").map(|words| words.saturating_mul(BYTES_PER_WORD)),
+impl Ports {
+    /// All ports of all devices.
+    pub fn read(&mut self, root: &Root) -> Vec<InfinibandReading> {
+        let class = root.path("sys/class/infiniband");
+        let mut readings = Vec::new();
+        for device in root::names(&class) {
+            let folder = class.join(&device);
+            let pci_address = std::fs::canonicalize(folder.join("device"))
+                .ok()
+                .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+            for port in root::names(&folder.join("ports")) {
+                let Ok(number) = port.parse() else { continue };
+                let reading = InfinibandReading {
+                    device: device.clone(),
+                    port: number,
+                    pci_address: pci_address.clone(),
+                    ..self.port(&folder, &folder.join("ports").join(&port))
+                };
+                readings.push(reading);
+            }
+        }
+        readings
+    }
+
+    fn counter(&mut self, path: PathBuf) -> Option<u64> {
+        if self.unreadable.contains(&path) {
+            return None;
+        }
+        let value = root::number(&path);
+        if value.is_none() {
+            self.unreadable.insert(path);
+        }
+        value
+    }
+
+    fn port(&mut self, device: &Path, port: &Path) -> InfinibandReading {
+        let mut counter = |name: &str| self.counter(port.join("counters").join(name));
+        InfinibandReading {
+            link_layer: root::text(&port.join("link_layer")),
+            state: root::text(&port.join("state")).map(after_colon),
+            physical_state: root::text(&port.join("phys_state")).map(after_colon),
+            rate_gbps: root::text(&port.join("rate")).and_then(|text| text.split_whitespace().next()?.parse().ok()),
+            node_guid: root::text(&device.join("node_guid")).map(guid),
+            firmware_version: root::text(&device.join("fw_ver")),
+            lid: root::text(&port.join("lid"))
+                .and_then(|text| u32::from_str_radix(text.trim_start_matches("0x"), 16).ok()),
+            symbol_errors: counter("symbol_error"),
+            link_downed: counter("link_downed"),
+            port_rcv_errors: counter("port_rcv_errors"),
+            port_rcv_data_bytes: counter("port_rcv_data").map(|words| words.saturating_mul(BYTES_PER_WORD)),
+            port_xmit_data_bytes: counter("port_xmit_data").map(|words| words.saturating_mul(BYTES_PER_WORD)),
+            ..InfinibandReading::default()
+        }
     }
 }
 
@@ -88,7 +108,8 @@ mod tests {
         ] {
             std::fs::write(device.join(path), text).unwrap();
         }
-        let ports = read(&Root::at(folder.path()));
+        let mut reader = Ports::default();
+        let ports = reader.read(&Root::at(folder.path()));
         assert_eq!(ports.len(), 1);
         let port = &ports[0];
         assert_eq!(port.state.as_deref(), Some("ACTIVE"));
@@ -98,5 +119,8 @@ mod tests {
         assert_eq!(port.node_guid.as_deref(), Some("0xb8cef60300000001"));
         assert_eq!(port.port_rcv_data_bytes, Some(1000), "250 words of four bytes");
         assert_eq!(port.symbol_errors, None, "a counter that cannot be read is left out");
+        std::fs::write(device.join("ports/1/counters/symbol_error"), "5\n").unwrap();
+        let again = reader.read(&Root::at(folder.path()));
+        assert_eq!(again[0].symbol_errors, None, "and not asked for again");
     }
 }

@@ -5,12 +5,13 @@
 use chrono::Utc;
 use helix_api::agent::AgentReport;
 
+use crate::machine::infiniband::Ports;
 use crate::machine::root::Root;
-use crate::machine::{self, infiniband, system, thermal};
+use crate::machine::{self, system, thermal};
 use crate::source::Source;
 
 /// Reads everything once.
-pub async fn collect(root: &Root, source: &mut dyn Source) -> AgentReport {
+pub async fn collect(root: &Root, source: &mut dyn Source, ports: &mut Ports) -> AgentReport {
     let readings = source.read().await;
     let mut machine = machine::facts(root);
     AgentReport {
@@ -24,7 +25,7 @@ pub async fn collect(root: &Root, source: &mut dyn Source) -> AgentReport {
         memory_used_bytes: readings.memory_used_bytes.unwrap_or_else(|| system::memory(root).used_bytes),
         gpu_driver: readings.gpu_driver,
         gpus: readings.gpus,
-        infiniband: readings.infiniband.unwrap_or_else(|| infiniband::read(root)),
+        infiniband: readings.infiniband.unwrap_or_else(|| ports.read(root)),
         temperatures: readings.temperatures.unwrap_or_else(|| thermal::read(root)),
         // They stand in the report once: beside the machine, not in it as well.
         nics: std::mem::take(&mut machine.nics),

@@ -19,6 +19,7 @@ use super::report;
 use crate::controller::{CallError, Controller};
 use crate::deploy::failure::chain;
 use crate::machine;
+use crate::machine::infiniband::Ports;
 use crate::machine::root::Root;
 use crate::machine::system;
 use crate::source::Source;
@@ -51,8 +52,16 @@ pub trait Subject: Send {
 
 /// This machine.
 pub struct ThisMachine {
-    pub root: Root,
-    pub source: Box<dyn Source>,
+    root: Root,
+    source: Box<dyn Source>,
+    ports: Ports,
+}
+
+impl ThisMachine {
+    /// The machine with its GPU readings from `source`.
+    pub fn new(source: Box<dyn Source>) -> Self {
+        Self { root: Root::default(), source, ports: Ports::default() }
+    }
 }
 
 impl Subject for ThisMachine {
@@ -69,7 +78,7 @@ impl Subject for ThisMachine {
     }
 
     async fn report(&mut self) -> AgentReport {
-        report::collect(&self.root, self.source.as_mut()).await
+        report::collect(&self.root, self.source.as_mut(), &mut self.ports).await
     }
 }
 

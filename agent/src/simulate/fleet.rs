@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::event::{BootFrom, Say, Told};
 use super::image::Sampler;
+use super::memory::Memory;
 use super::power_on::{self, World};
 
 /// Plays a fleet until `input` ends.
@@ -53,6 +54,9 @@ fn hear(world: &World, powered: &mut HashMap<String, JoinHandle<()>>, told: Told
         Told::PowerOff { node } => {
             if let Some(task) = powered.remove(&node) {
                 task.abort();
+            }
+            if let Err(error) = Memory::of(&world.state, &node).set_running(None) {
+                tracing::error!(node, %error, "cannot write the node's state");
             }
         }
         Told::Boot { node, boot, media_url, machine } => {

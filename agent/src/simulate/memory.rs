@@ -7,6 +7,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
 use helix_api::deploy::SeedFile;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,13 @@ pub struct Installed {
     pub first_boot_done: bool,
 }
 
+/// A system that is running.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    pub boot_id: String,
+    pub since: DateTime<Utc>,
+}
+
 /// The state folder's part for one machine.
 #[derive(Debug, Clone)]
 pub struct Memory {
@@ -43,6 +51,26 @@ impl Memory {
     /// What is installed. A file that cannot be read counts as nothing installed.
     pub fn installed(&self) -> Option<Installed> {
         serde_json::from_slice(&std::fs::read(self.file()).ok()?).ok()
+    }
+
+    /// The system that runs: a machine keeps running while this process is started anew.
+    pub fn running(&self) -> Option<Running> {
+        serde_json::from_slice(&std::fs::read(self.folder.join("running.json")).ok()?).ok()
+    }
+
+    /// Remembers that a system runs, or that none does.
+    ///
+    /// # Errors
+    /// What the file system answers.
+    pub fn set_running(&self, running: Option<&Running>) -> std::io::Result<()> {
+        let file = self.folder.join("running.json");
+        match running {
+            Some(running) => std::fs::write(file, serde_json::to_vec(running)?),
+            None => match std::fs::remove_file(file) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            },
+        }
     }
 
     /// Remembers what is installed.

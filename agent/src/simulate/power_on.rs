@@ -12,7 +12,7 @@ use super::host::SimulatedHost;
 use super::image::Sampler;
 use super::machine::Machine;
 use super::medium;
-use super::memory::Memory;
+use super::memory::{Memory, Running};
 use super::system::{self, RunningSystem};
 use crate::controller::Controller;
 use crate::deploy::session::{self, Claimant, Ending, Pace};
@@ -52,6 +52,9 @@ impl World {
 
 /// Started from the virtual CD: the deploy ramdisk.
 pub async fn from_medium(world: World, node: String, machine: Machine, media_url: Option<String>) {
+    if let Err(error) = Memory::of(&world.state, &node).set_running(None) {
+        tracing::error!(node, %error, "cannot write the node's state");
+    }
     let failed = |why: String| world.say(Say::BootFailed { node: node.clone(), why });
     let Some(url) = media_url else { return failed("the boot event names no medium".into()) };
     let block = match medium::read_block(&world.http, &url).await {
@@ -126,7 +129,17 @@ pub async fn from_disk(world: World, node: String, machine: Machine) {
     let Some(mut installed) = memory.installed().filter(|installed| installed.complete) else {
         return world.say(Say::BootFailed { node, why: "no disk holds a system that can be started".into() });
     };
-    tokio::time::sleep(world.pace().wait(SYSTEM_TIME)).await;
+    // A machine that ran when this process ended ran on: it is announced anew, and that is no boot.
+    let running = match memory.running() {
+        Some(running) => running,
+        None => {
+            tokio::time::sleep(world.pace().wait(SYSTEM_TIME)).await;
+            Running { boot_id: uuid::Uuid::new_v4().to_string(), since: Utc::now() }
+        }
+    };
+    if let Err(error) = memory.set_running(Some(&running)) {
+        tracing::error!(node, %error, "cannot write the node's state");
+    }
     world.say(Say::OsRunning { node: node.clone() });
     let first = match system::first_boot(&installed.seed) {
         Ok(first) => first,
@@ -159,7 +172,7 @@ pub async fn from_disk(world: World, node: String, machine: Machine) {
         token_file: memory.token_file(),
         credentials: Credentials::at(memory.agent_folder()),
     };
-    let mut system = RunningSystem::new(machine, &installed, &first, world.time_scale);
+    let mut system = RunningSystem::new(machine, &installed, &first, running, world.time_scale);
     run::forever(&home, &mut system).await;
 }
 

@@ -3,8 +3,6 @@
 //! Reads the agent's configuration and token out of the seed (files written directly, or `write_files` of the user data), checks that
 //! the agent program can be fetched where the seed says, and runs the real agent loop over replayed readings.
 
-use std::time::Instant;
-
 use base64::Engine as _;
 use chrono::{TimeDelta, Utc};
 use helix_api::agent::{AgentReport, OsFacts};
@@ -13,7 +11,7 @@ use helix_api::machine::MachineFacts;
 use serde::Deserialize;
 
 use super::machine::Machine;
-use super::memory::Installed;
+use super::memory::{Installed, Running};
 use crate::node::config::Config;
 use crate::node::run::Subject;
 use crate::source::Readings;
@@ -120,29 +118,28 @@ fn agent_url(text: &str) -> Option<String> {
 /// A simulated machine with its system running.
 pub struct RunningSystem {
     machine: Machine,
-    boot_id: String,
+    running: Running,
     os: OsFacts,
-    booted: Instant,
     time_scale: f64,
     replay: Option<Replay>,
 }
 
 impl RunningSystem {
     /// The system as it is after its start.
-    pub fn new(machine: Machine, installed: &Installed, first: &FirstBoot, time_scale: f64) -> Self {
+    pub fn new(machine: Machine, installed: &Installed, first: &FirstBoot, running: Running, time_scale: f64) -> Self {
         let product = machine.product.clone().unwrap_or_default();
         // Each node begins elsewhere in the recording, so that a fleet does not breathe in step.
         let begin = machine.service_tag.as_deref().unwrap_or_default().bytes().map(usize::from).sum();
         let replay =
             Recording::for_product(&product).map(|recording| Replay::over(recording, machine.overlay(), begin));
-        Self {
-            boot_id: uuid::Uuid::new_v4().to_string(),
-            os: os(&installed.image, first),
-            machine,
-            booted: Instant::now(),
-            time_scale,
-            replay,
-        }
+        Self { running, os: os(&installed.image, first), machine, time_scale, replay }
+    }
+}
+
+impl RunningSystem {
+    fn uptime_seconds(&self) -> u64 {
+        let up = (Utc::now() - self.running.since).to_std().unwrap_or_default();
+        (up.as_secs_f64() * self.time_scale) as u64
     }
 }
 
@@ -177,7 +174,7 @@ impl Subject for RunningSystem {
     }
 
     fn boot_id(&self) -> String {
-        self.boot_id.clone()
+        self.running.boot_id.clone()
     }
 
     fn simulated(&self) -> bool {
@@ -189,11 +186,11 @@ impl Subject for RunningSystem {
         let facts = self.machine.facts();
         AgentReport {
             taken_at: Some(Utc::now() + TimeDelta::seconds(self.machine.clock_offset_seconds)),
-            boot_id: self.boot_id.clone(),
+            boot_id: self.running.boot_id.clone(),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             simulated: true,
             os: self.os.clone(),
-            uptime_seconds: (self.booted.elapsed().as_secs_f64() * self.time_scale) as u64,
+            uptime_seconds: self.uptime_seconds(),
             load_average: readings.load_average.unwrap_or_default(),
             memory_used_bytes: readings.memory_used_bytes.unwrap_or(facts.memory_bytes / 50),
             gpu_driver: readings.gpu_driver,

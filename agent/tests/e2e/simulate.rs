@@ -142,6 +142,15 @@ async fn a_simulated_machine_deploys_boots_and_reports_and_remembers_over_a_rest
     assert_eq!(report.os.instance_id.as_deref(), Some("wf-7Q2M4K"));
     assert_eq!(report.gpus[0].serial.as_deref(), Some("1650000000001"));
 
+    // It dies again while the system runs: a machine does not restart because its simulator did.
+    let reports = controller.seen().agent_reports.len();
+    drop(fleet);
+    let mut fleet = Fleet::start(state.path());
+    fleet.tell(json!({"event": "boot", "node": "HLX0001", "boot": "disk", "machine": machine()})).await;
+    assert_eq!(fleet.hear().await["event"], "os_running");
+    let seen = controller.until("reports to go on", |seen| seen.agent_reports.len() > reports + 1).await;
+    assert_eq!(seen.agent_reports.last().map(|report| report.0.boot_id.clone()), Some(report.boot_id.clone()));
+
     fleet.tell(json!({"event": "power_off", "node": "HLX0001"})).await;
     let boot = report.boot_id.clone();
     fleet.tell(json!({"event": "boot", "node": "HLX0001", "boot": "disk", "machine": machine()})).await;
