@@ -1,1 +1,5 @@
-fn main() {}
+//! `helixd`: the Helix controller.
+
+fn main() -> std::process::ExitCode {
+    helix_controller::command::main(helix_controller::serve::Hooks::default())
+}

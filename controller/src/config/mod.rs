@@ -136,7 +136,7 @@ impl Default for Config {
             },
             images: ImagesConfig::default(),
             database: DatabaseConfig { url: None, connections: 24 },
-            log: LogConfig { format: LogFormat::Text, filter: "info".to_owned() },
+            log: LogConfig { format: LogFormat::Text, filter: "info,sqlx::postgres::notice=warn".to_owned() },
             limits: LimitsConfig {
                 lease: Duration::from_secs(30),
                 workflows: 500,

@@ -16,8 +16,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgConnection, PgPool};
 
 pub use self::error::DatabaseError;
 use crate::config::Config;
@@ -77,6 +77,11 @@ impl Database {
         let Some(url) = &config.database.url else { return Ok(None) };
         let options: PgConnectOptions = url.expose_secret().parse().map_err(DatabaseError::Url)?;
         let at = format!("{} on {}", options.get_database().unwrap_or("(default)"), options.get_host());
+        // One connection first: a pool tries again and again, and at its end no longer knows why it failed.
+        let first = tokio::time::timeout(ACQUIRE, PgConnection::connect_with(&options));
+        let first = first.await.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|source| connect(&at, source))?;
+        // It answered; how it closes is the server's matter.
+        drop(first.close().await);
         let pool = pool(config.database.connections, options).await.map_err(|source| connect(&at, source))?;
         let (number, found) = store::schema::server_version(&pool).await?;
         if number / 10_000 < OLDEST {
