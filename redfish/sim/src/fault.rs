@@ -44,6 +44,8 @@ pub struct Faults {
     pub reset_refused: bool,
     /// The override is used up, and the disk boots all the same (quirks 14, 69).
     pub boots_wrong_device: bool,
+    /// POST stops in memory training and never goes on.
+    pub post_hangs: bool,
     /// POST stops at an F1/F2 prompt and waits for a person.
     pub post_halts: bool,
     /// The BIOS is in legacy mode.

@@ -63,6 +63,9 @@ struct Which {
     /// Models of a counted fleet and their proportion.
     #[arg(long, global = true, default_value = "XE9680=4,XE8640=4,R760xa=4,R660=4")]
     mix: String,
+    /// Address of a BMC whose host is a virtual machine; may be given several times. In a fleet file: vm = true.
+    #[arg(long = "vm", global = true)]
+    vms: Vec<Ipv4Addr>,
     /// Port of all BMCs.
     #[arg(long, global = true, default_value_t = 4443)]
     port: u16,
@@ -82,11 +85,16 @@ enum Command {
 
 impl Which {
     fn bmcs(&self) -> Result<Vec<BmcConfig>, FleetError> {
-        match (&self.fleet, self.count) {
-            (Some(path), _) => read_file(path),
-            (None, Some(count)) => count_out(count, self.base, &self.mix),
-            (None, None) => Err(FleetError::Empty),
+        let mut bmcs = match (&self.fleet, self.count) {
+            (Some(path), _) => read_file(path)?,
+            (None, Some(count)) => count_out(count, self.base, &self.mix)?,
+            (None, None) => return Err(FleetError::Empty),
+        };
+        for address in &self.vms {
+            let bmc = bmcs.iter_mut().find(|bmc| bmc.address == *address).ok_or(FleetError::NotInFleet(*address))?;
+            bmc.vm = true;
         }
+        Ok(bmcs)
     }
 
     fn builder(&self) -> Result<FleetBuilder, FleetError> {

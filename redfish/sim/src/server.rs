@@ -2,7 +2,6 @@
 //! to is told by the *local* address of the accepted socket; each BMC has its own TLS configuration.
 //! HTTP/1.1 only, small buffers, idle connections closed.
 
-use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,10 +70,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, fleet: &Fleet) {
     let Ok(SocketAddr::V4(local)) = stream.local_addr() else { return };
     // Nobody lives at this address: the connection is closed, as by a host without this service.
     let Some(bmc) = fleet.at(*local.ip()) else { return };
-    let (dead, black_hole) = {
-        let state = bmc.state();
-        (state.kept.faults.dead, state.kept.faults.black_hole)
-    };
+    let (dead, black_hole) = unreachable(bmc);
     if dead {
         return;
     }
@@ -113,6 +109,24 @@ async fn connection(stream: TcpStream, peer: SocketAddr, fleet: &Fleet) {
     }
 }
 
-async fn answer(bmc: Arc<Bmc>, peer: IpAddr, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+/// A connection that is cut instead of answered.
+#[derive(Debug, thiserror::Error)]
+#[error("the BMC left the network")]
+struct Cut;
+
+/// Connections that were open before a BMC died are as dead as new ones.
+async fn answer(bmc: Arc<Bmc>, peer: IpAddr, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Cut> {
+    let (dead, black_hole) = unreachable(&bmc);
+    if dead {
+        return Err(Cut);
+    }
+    if black_hole {
+        std::future::pending::<()>().await;
+    }
     Ok(protocol::answer(&bmc, peer, request).await)
+}
+
+fn unreachable(bmc: &Bmc) -> (bool, bool) {
+    let state = bmc.state();
+    (state.kept.faults.dead || state.live.is_away(), state.kept.faults.black_hole)
 }

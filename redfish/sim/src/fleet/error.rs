@@ -87,6 +87,9 @@ pub enum FleetError {
     /// The client that fetches images cannot be built.
     #[error("build the client that fetches images")]
     Client(#[source] reqwest::Error),
+    /// A BMC was named that is not in the fleet.
+    #[error("find the BMC {0}: it is not in the fleet")]
+    NotInFleet(Ipv4Addr),
     /// A virtual machine was asked for without a folder for it.
     #[error("make the virtual machine of {0}: give --vm-dir FOLDER for its disk")]
     NoVmFolder(Ipv4Addr),
@@ -127,6 +130,7 @@ impl FleetError {
             Self::Control { .. } => "fleet_control",
             Self::State { .. } => "fleet_state",
             Self::Client(_) => "fleet_client",
+            Self::NotInFleet(_) => "fleet_address_unknown",
             Self::NoVmFolder(_) => "fleet_vm_folder",
             Self::Vm { .. } => "fleet_vm",
             Self::Host { .. } => "fleet_host_program",

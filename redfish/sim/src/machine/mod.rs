@@ -16,6 +16,7 @@ pub mod real;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -98,6 +99,12 @@ pub struct Live {
     pub logins: Logins,
     /// When the host went off, for the refusal of a quick `On`.
     pub off_since: Option<DateTime<Utc>>,
+    /// Until when the restarting iDRAC is off the network.
+    pub away_until: Option<Instant>,
+    /// Until when it answers that it is not ready.
+    pub not_ready_until: Option<Instant>,
+    /// From when until when `Systems` is empty, after a forced clearing of the job queue (quirk 26).
+    pub empty_systems: Option<(Instant, Instant)>,
     /// Whether the last media request was an eject (quirk 7 needs it).
     pub just_ejected: bool,
     /// Whether something changed since the last save.
@@ -111,6 +118,26 @@ pub struct State {
     pub kept: Kept,
     /// What does not.
     pub live: Live,
+}
+
+impl Live {
+    /// Whether the iDRAC is off the network.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        self.away_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Whether the iDRAC is back but not ready.
+    #[must_use]
+    pub fn is_not_ready(&self) -> bool {
+        self.not_ready_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Whether the systems collection is empty for the moment.
+    #[must_use]
+    pub fn has_no_systems(&self) -> bool {
+        self.empty_systems.is_some_and(|(from, until)| (from..until).contains(&Instant::now()))
+    }
 }
 
 impl State {
@@ -166,8 +193,17 @@ impl Bmc {
             (true, Some(_)) => Phase::OsRunning,
             (true, None) => Phase::PoweringUp,
         };
-        let live =
-            Live { phase, epoch: 0, logins: Logins::default(), off_since: None, just_ejected: false, dirty: fresh };
+        let live = Live {
+            phase,
+            epoch: 0,
+            logins: Logins::default(),
+            off_since: None,
+            away_until: None,
+            not_ready_until: None,
+            empty_systems: None,
+            just_ejected: false,
+            dirty: fresh,
+        };
         Self {
             config,
             model,

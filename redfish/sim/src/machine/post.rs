@@ -178,7 +178,13 @@ impl Bmc {
                 self.step(epoch, |state| [state.kept.media[0].is_attached(), state.kept.media[1].is_attached()])?;
             let total = self.model.post_seconds as f64 * if cold { 1.0 } else { WARM_PART };
             for (phase, part) in STEPS {
-                self.step(epoch, |state| state.live.phase = phase)?;
+                let hangs = self.step(epoch, |state| {
+                    state.live.phase = phase;
+                    state.kept.faults.post_hangs && phase == Phase::Memory
+                })?;
+                if hangs {
+                    return None;
+                }
                 self.wait(total * part).await;
             }
             self.step(epoch, |state| {

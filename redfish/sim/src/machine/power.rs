@@ -18,6 +18,10 @@ pub const RESET_TYPES: [&str; 8] =
 const FORCE_OFF_SECONDS: u64 = 5;
 /// Seconds an obedient operating system takes to shut down.
 const SHUTDOWN_SECONDS: u64 = 30;
+/// Seconds that a restarting iDRAC is off the network (60 to 90 were measured).
+const BMC_AWAY_SECONDS: u64 = 75;
+/// Seconds after that until it is ready.
+const BMC_NOT_READY_SECONDS: u64 = 165;
 /// Seconds after off during which `On` answers 409, with the fault `on_conflict`.
 const ON_CONFLICT_SECONDS: u64 = 60;
 
@@ -186,7 +190,8 @@ impl Bmc {
         Ok(())
     }
 
-    /// Restart of the iDRAC itself: sessions end and virtual media are lost; the host is not touched.
+    /// Restart of the iDRAC itself: it leaves the network, comes back and is not ready for a while. Sessions end and virtual
+    /// media are lost; the host is not touched.
     pub fn restart_bmc(&self) {
         {
             let mut state = self.state();
@@ -194,6 +199,10 @@ impl Bmc {
             for slot in &mut state.kept.media {
                 *slot = super::media::Slot::default();
             }
+            let away = std::time::Instant::now() + self.shared.scale.shorten(Duration::from_secs(BMC_AWAY_SECONDS));
+            state.live.away_until = Some(away);
+            let ready = self.shared.scale.shorten(Duration::from_secs(BMC_NOT_READY_SECONDS));
+            state.live.not_ready_until = Some(away + ready);
             state.kept.faults.media_in_use = false;
             state.kept.bmc_started = Some(Utc::now());
             state.kept.counters.bmc_resets += 1;

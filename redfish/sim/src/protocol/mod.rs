@@ -118,6 +118,9 @@ async fn route(bmc: &Arc<Bmc>, origin: IpAddr, request: Request<Incoming>) -> Re
     if !open {
         authentication::check(bmc, origin, &parts.headers)?;
         let state = bmc.state();
+        if state.live.is_not_ready() {
+            return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "SWC0700"));
+        }
         if state.kept.faults.sys518 {
             return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "SYS518"));
         }

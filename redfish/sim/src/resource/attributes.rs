@@ -164,6 +164,16 @@ pub fn current(view: &View<'_>, group: &str) -> Option<Map<String, Value>> {
     Some(all)
 }
 
+/// The switch of the power cap and its value in watts. The value is shown whether or not the cap is on (quirk 74).
+#[must_use]
+pub fn power_cap(view: &View<'_>) -> (Value, Value) {
+    let of = |name: &str| view.state.kept.attributes.get(&format!("System.Embedded.1 ServerPwr.1.{name}")).cloned();
+    (
+        of("PowerCapSetting").unwrap_or_else(|| json!("Disabled")),
+        of("PowerCapValue").unwrap_or_else(|| json!(view.model().power_cap_max_watts)),
+    )
+}
+
 /// One group.
 #[must_use]
 pub fn document_of(view: &View<'_>, group: &str) -> Option<Value> {

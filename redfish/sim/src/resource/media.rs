@@ -71,7 +71,8 @@ fn member(view: &View<'_>, path: &str, id: &str, slot: usize, name: &str, descri
         "TransferMethod": inserted.then_some("Stream"),
         "TransferProtocolType": scheme,
         "UserName": if inserted { slot.user.clone() } else { None },
-        "WriteProtected": inserted.then_some(true),
+        // An empty slot of the system reads true, an empty member of the manager null.
+        "WriteProtected": (inserted || matches!(id, "1" | "2")).then_some(true),
     });
     put(&mut body, "MediaTypes", types.iter().map(|kind| json!(kind)).collect());
     document(own, "VirtualMedia", "v1_6_3", id, name, body)

@@ -197,7 +197,11 @@ fn contents(view: &View<'_>, segments: &[&str]) -> Option<Value> {
 fn systems(view: &View<'_>, segments: &[&str]) -> Option<Value> {
     let (first, rest) = match segments {
         [] => {
-            let members = if view.state.kept.faults.systems_empty { Vec::new() } else { links([SYSTEM.to_owned()]) };
+            let members = if view.state.kept.faults.systems_empty || view.state.live.has_no_systems() {
+                Vec::new()
+            } else {
+                links([SYSTEM.to_owned()])
+            };
             return Some(collection(
                 "/redfish/v1/Systems",
                 "ComputerSystemCollection",

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{CHASSIS, SYSTEM, View, collection, document, link, links, put, sensor};
+use super::{CHASSIS, SYSTEM, View, attributes, collection, document, link, links, put, sensor};
 use crate::hardware::Supply;
 
 /// An iDRAC gives the capacity as 1.4 times the sum of the ratings.
@@ -205,7 +205,7 @@ pub fn legacy(view: &View<'_>) -> Value {
             "PowerAvailableWatts": 0,
             "PowerCapacityWatts": capacity(view),
             "PowerConsumedWatts": watts,
-            "PowerLimit": {"CorrectionInMs": 0, "LimitException": "HardPowerOff", "LimitInWatts": view.model().power_cap_max_watts},
+            "PowerLimit": {"CorrectionInMs": 0, "LimitException": "HardPowerOff", "LimitInWatts": attributes::power_cap(view).1},
             "PowerMetrics": {
                 "AverageConsumedWatts": watts, "IntervalInMin": 1, "MaxConsumedWatts": watts + 4.0, "MinConsumedWatts": (watts - 4.0).max(0.0),
             },

@@ -3,7 +3,7 @@
 use chrono::Utc;
 use serde_json::{Value, json};
 
-use super::{CHASSIS, MANAGER, SYSTEM, View, collection, document, link, links, ok_status, pcie, put};
+use super::{CHASSIS, MANAGER, SYSTEM, View, attributes, collection, document, link, links, ok_status, pcie, put};
 use crate::clock;
 use crate::identity::Identity;
 use crate::machine::boot::TARGETS;
@@ -146,7 +146,7 @@ pub fn dell_system(view: &View<'_>) -> Value {
         "PlatformGUID": identity.platform_guid(&view.tag),
         "PopulatedDIMMSlots": model.memory.modules,
         "PopulatedPCIeSlots": model.adapters.iter().filter(|adapter| adapter.slot.is_some()).count() + view.hardware.gpus().count(),
-        "PowerCapEnabledState": if model.name == "XE9680" { Value::Null } else { json!("Disabled") },
+        "PowerCapEnabledState": if model.name == "XE9680" { Value::Null } else { attributes::power_cap(view).0 },
         "SDCardRollupStatus": null,
         "SELRollupStatus": "OK",
         "ServerAllocationWatts": null,

@@ -126,7 +126,8 @@ impl Client {
     pub(crate) async fn until(&self, path: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let began = Instant::now();
         loop {
-            let body = self.get(path).await.body;
+            // A BMC that is away for a moment is waited for like any other condition.
+            let body = self.try_send(Method::GET, path, None).await.map_or(Value::Null, |answer| answer.body);
             if wanted(&body) {
                 return body;
             }

@@ -76,3 +76,16 @@ async fn values_the_bios_does_not_know_are_refused_before_anything_is_pending() 
     assert_eq!(client.get(&settings).await.body["Attributes"], json!({}));
     fleet.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forced_clearing_empties_the_systems_for_a_while_and_they_come_back() {
+    let fleet = Fleet::builder().time_scale(30).bmc("127.62.4.4", "R660").start().await.unwrap();
+    let client = Client::basic(&fleet, "127.62.4.4");
+    let clear = format!("{MANAGER}/Oem/Dell/DellJobService/Actions/DellJobService.DeleteJobQueue");
+    client.post(&clear, json!({"JobID": "JID_CLEARALL_FORCE"})).await.expect(200);
+    let systems = "/redfish/v1/Systems";
+    assert_eq!(client.get(systems).await.body["Members@odata.count"], 1);
+    client.until(systems, "no systems", |body| body["Members@odata.count"] == 0).await;
+    client.until(systems, "the system again", |body| body["Members@odata.count"] == 1).await;
+    fleet.shutdown().await;
+}

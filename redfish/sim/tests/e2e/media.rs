@@ -91,13 +91,15 @@ async fn images_that_cannot_be_had_are_refused_by_what_is_wrong_with_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_insert_is_refused_while_the_first_image_is_in_the_drive() {
     let images = Images::start().await;
-    let fleet = Fleet::builder().bmc("127.62.3.4", "R660").start().await.unwrap();
+    let fleet = Fleet::builder().time_scale(200).bmc("127.62.3.4", "R660").start().await.unwrap();
     let client = Client::basic(&fleet, "127.62.3.4");
     insert(&client, &images.url("a")).await.expect(204);
     assert_eq!(insert(&client, &images.url("b")).await.expect(500).ids()[0], "VRM0012");
     client.post(&format!("{MANAGER}/Actions/Manager.Reset"), json!({"ResetType": "GracefulRestart"})).await.expect(204);
-    // A restart of the iDRAC forgets the image.
-    assert_eq!(client.get(SLOT).await.body["Inserted"], false);
+    // A restart of the iDRAC takes it away, then it is not ready, and it has forgotten the image.
+    assert!(client.try_send(reqwest::Method::GET, SLOT, None).await.is_err());
+    client.until(SLOT, "an iDRAC that is not ready", |body| body.to_string().contains("SWC0700")).await;
+    client.until(SLOT, "an empty slot", |body| body["Inserted"] == false).await;
     insert(&client, &images.url("b")).await.expect(204);
     fleet.shutdown().await;
 }

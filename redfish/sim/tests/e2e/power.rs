@@ -105,3 +105,18 @@ async fn an_ac_cycle_needs_the_host_to_be_off() {
     client.until_power("On").await;
     fleet.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_post_that_hangs_shows_where_and_ends_only_with_the_power() {
+    let fleet = Fleet::builder().time_scale(400).bmc("127.62.2.7", "R660").start().await.unwrap();
+    let client = Client::basic(&fleet, "127.62.2.7");
+    fleet.control().faults("127.62.2.7", |faults| faults.post_hangs = true).unwrap();
+    client.reset("On").await.expect(204);
+    client.until_progress("MemoryInitializationStarted").await;
+    fleet.control().faults("127.62.2.7", |faults| faults.post_hangs = false).unwrap();
+    client.reset("ForceRestart").await.expect(204);
+    client.until_progress("OSRunning").await;
+    let counters = fleet.control().counters("127.62.2.7").unwrap();
+    assert_eq!((counters.posts, counters.boots_from_disk), (1, 1));
+    fleet.shutdown().await;
+}

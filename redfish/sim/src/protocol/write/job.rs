@@ -1,6 +1,7 @@
 //! The job queue: making, deleting and ordering jobs.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use serde_json::{Map, Value};
@@ -59,7 +60,14 @@ pub(super) fn job_service(bmc: &Arc<Bmc>, action: &str, body: &Map<String, Value
                         state.kept.bios_pending.clear();
                         state.kept.boot_order_pending = None;
                     }
-                    state.kept.jobs.clear(all.ends_with("FORCE"));
+                    let force = all.ends_with("FORCE");
+                    state.kept.jobs.clear(force);
+                    if force {
+                        // The data service restarts: the systems are gone from ten seconds later for a minute.
+                        let scale = bmc.shared.scale;
+                        let from = Instant::now() + scale.shorten(Duration::from_secs(10));
+                        state.live.empty_systems = Some((from, from + scale.shorten(Duration::from_secs(60))));
+                    }
                     state.log("JCP045", "OK", "Configuration", "The job queue was cleared.", &[]);
                 });
                 Ok(Answer::success())
