@@ -6,4 +6,5 @@ mod bad_bmc;
 mod bad_host;
 mod bad_image;
 mod site;
+mod sushy;
 mod virtual_machine;

@@ -1,18 +1,37 @@
-//! Somebody else's Redfish service with a real virtual machine behind it: what our client makes of it.
+//! Somebody else's Redfish service with a real virtual machine behind it: what our client makes of it, and a whole provision.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context;
+use helix_api::access::CredentialSet;
+use helix_api::client::NodeQuery;
+use helix_api::enrol::{EnrolLine, EnrolRequest};
+use helix_inventory::words::{Lifecycle, WorkflowState};
 use helix_tests::libvirt::ForeignBmc;
+use helix_tests::place;
 use redfish_client::{BmcAddress, BootTarget, Client, Credentials, Pin, PowerState, Profile, ResetType, Tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use crate::site::{LIMIT, Site, media_or_skip, skip};
+
+/// A virtual machine boots in real time under emulation: the controller's limits must leave it minutes.
+const TIME_SCALE: f64 = 6.0;
 /// A power action of libvirt takes a second on a free core.
 const POWER_WAIT: Duration = Duration::from_secs(60);
 
 fn build_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../build")
+    place::workspace().join("build")
+}
+
+/// Whether the foreign service can be run here; else says that the test is skipped.
+fn possible(test: &str) -> bool {
+    let missing = ForeignBmc::missing();
+    if let Some(missing) = &missing {
+        skip(test, &format!("sushy-emulator with libvirt cannot be run here: {missing}"));
+    }
+    missing.is_none()
 }
 
 /// Serves some bytes as `/media.iso` to whoever asks, for as long as the test runs.
@@ -45,8 +64,7 @@ async fn wait_for_power(client: &Client, wanted: PowerState) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_service_is_inspected_and_takes_media_boot_device_and_power() {
-    if let Some(missing) = ForeignBmc::missing() {
-        eprintln!("SKIPPED: sushy-emulator with libvirt cannot be run here: {missing}");
+    if !possible("a_foreign_service_is_inspected_and_takes_media_boot_device_and_power") {
         return;
     }
     let bmc = ForeignBmc::start(&build_folder()).await.unwrap();
@@ -82,4 +100,48 @@ async fn a_foreign_service_is_inspected_and_takes_media_boot_device_and_power() 
     assert!(!client.media_state(&slot).await.unwrap().inserted);
     let set = client.set_boot_once(BootTarget::Hdd).await.unwrap();
     assert!(set.is_continuous(BootTarget::Hdd), "{set:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_virtual_machine_is_provisioned_through_somebody_elses_redfish() -> anyhow::Result<()> {
+    let test = "a_virtual_machine_is_provisioned_through_somebody_elses_redfish";
+    let Some(media) = media_or_skip(test) else { return Ok(()) };
+    if !possible(test) {
+        return Ok(());
+    }
+    let bmc = ForeignBmc::start(&build_folder()).await?;
+    // The site's own machine is never enrolled; with `vm` the controller is told how guests reach it.
+    let site = Site::start_with(&["R660"], TIME_SCALE, true).await?;
+    let credential = CredentialSet { username: bmc.user().into(), password: bmc.password().into() };
+    site.client.set_credential("foreign", &credential).await?;
+    let line = EnrolLine { line: 1, address: bmc.address(), name: Some("foreign1".into()), ..EnrolLine::default() };
+    let request = EnrolRequest {
+        lines: vec![line],
+        credential: Some("foreign".into()),
+        inspect: true,
+        ..EnrolRequest::default()
+    };
+    let accepted = site.client.enrol(&request).await?;
+    anyhow::ensure!(accepted.refused.is_empty(), "refused: {:?}", accepted.refused);
+    for item in site.finished(&accepted.bulk.context("no bulk object")?).await? {
+        anyhow::ensure!(item.state == "done", "{item:?}\n{}", bmc.emulator_log());
+    }
+    helix_tests::wait::until("the node to be ready", LIMIT, || async {
+        let nodes = site.client.all_nodes(&NodeQuery::default()).await?;
+        Ok((nodes.len() == 1 && nodes[0].state == Lifecycle::Ready).then_some(()))
+    })
+    .await?;
+
+    site.import_image(&media).await?;
+    let workflow = site.provision(|_| {}).await?;
+    let detail = site.settled(&workflow).await?;
+    let console = bmc.console();
+    assert_eq!(detail.summary.state, WorkflowState::Succeeded, "{:#?}\n{console}", detail.summary);
+    let node = site.client.node(&site.node().await?.id).await?;
+    assert_eq!(node.node.state, Lifecycle::InService);
+    assert_eq!(node.node.service_tag.as_str().to_lowercase(), bmc.identity(), "no tag, no serial: the UUID");
+    let report = node.report.context("no report of the agent")?;
+    assert!(report.os.name.contains("Debian"), "{:?}", report.os);
+    assert_eq!(report.os.hostname, "foreign1");
+    Ok(())
 }
