@@ -19,9 +19,10 @@ use super::reply::{Body, Refused, body};
 use super::{Agents, identity, wake};
 use crate::access::token;
 use crate::media::instruction;
-use crate::store::agents::NewEvent;
 use crate::store::agents::{self as nodes, NodeIdentity};
 use crate::store::deploy_sessions::{self, Claim, DeploySessionRow};
+use crate::store::events::{self, NewEvent};
+use crate::store::workflows;
 
 /// A long poll ends by then: below the 30 s after which proxies and clients give a silent request up. Not scaled: it
 /// belongs to the connection.
@@ -76,7 +77,7 @@ pub(super) async fn claim(
         let report = failed_report("deploy_wrong_machine", &message);
         deploy_sessions::note_report(&mut tx, session.id, "failed", &report, now).await?;
         say.event(&mut tx, "critical", "deploy_wrong_machine", &message).await?;
-        nodes::wake_workflow(&mut tx, session.workflow_id).await?;
+        workflows::wake(&mut tx, session.workflow_id).await?;
         tx.commit().await?;
         return Err(Refused::new(StatusCode::CONFLICT, "deploy_wrong_machine", message)
             .next("Check which chassis the BMC address belongs to, and that no medium was moved by hand."));
@@ -102,7 +103,7 @@ pub(super) async fn claim(
         nodes::mark_simulated(&mut tx, node.id, now).await?;
     }
     let workflow = nodes::workflow_public_id(&mut tx, session.workflow_id).await?.unwrap_or_default();
-    nodes::wake_workflow(&mut tx, session.workflow_id).await?;
+    workflows::wake(&mut tx, session.workflow_id).await?;
     tx.commit().await?;
     Ok(Json(ClaimResponse {
         session: secret.expose_secret().to_owned(),
@@ -220,7 +221,7 @@ pub(super) async fn report(
             .await?;
     }
     if phase_changed || failed_anew || said_anew {
-        nodes::wake_workflow(&mut tx, session.workflow_id).await?;
+        workflows::wake(&mut tx, session.workflow_id).await?;
     }
     tx.commit().await?;
     Ok(Json(json!({})))
@@ -313,7 +314,7 @@ impl Say<'_> {
             message,
             workflow_id: Some(self.session.workflow_id),
         };
-        Ok(nodes::insert_event(conn, &event).await?)
+        Ok(events::insert(conn, &event).await?)
     }
 }
 

@@ -23,9 +23,9 @@ use super::{Agents, identity};
 use crate::access::ca::CaError;
 use crate::access::token;
 use crate::app::App;
-use crate::store::agents::NewEvent;
 use crate::store::agents::{self, Joined};
-use crate::store::join_tokens;
+use crate::store::events::{self, NewEvent};
+use crate::store::{join_tokens, workflows};
 
 /// A node that was switched off for a quarter still comes back by itself; agents renew long before.
 const CERTIFICATE_LIFETIME: TimeDelta = TimeDelta::days(90);
@@ -64,7 +64,7 @@ pub(super) async fn join(
             message,
             workflow_id: token.workflow_id,
         };
-        agents::insert_event(conn, &event).await
+        events::insert(conn, &event).await
     };
     if let Some(other) = identity::other_tag(&node, &request.machine) {
         shared.refusals.count(remote.ip());
@@ -110,9 +110,7 @@ pub(super) async fn join(
         request.agent_version
     );
     event(&mut tx, "info", "agent_joined", &message).await?;
-    for workflow in agents::workflows_under_way(&mut tx, node.id).await? {
-        agents::wake_workflow(&mut tx, workflow).await?;
-    }
+    workflows::wake_node(&mut tx, node.id).await?;
     tx.commit().await?;
     Ok(Json(JoinResponse {
         certificate_pem: signed.pem,

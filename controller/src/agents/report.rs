@@ -12,8 +12,9 @@ use super::join::{Signed, report_interval_seconds};
 use super::reply::{Body, Refused, body};
 use super::{Agents, peer};
 use crate::listener::PeerCertificate;
-use crate::store::agents::NewEvent;
 use crate::store::agents::{self, Reported};
+use crate::store::events::{self, NewEvent};
+use crate::store::workflows;
 
 /// `POST /agent/v1/report`
 pub(super) async fn report(
@@ -41,7 +42,6 @@ pub(super) async fn report(
     let booted = agent.boot_id.as_deref() != Some(report.boot_id.as_str());
     if first || booted {
         let name = agents::node(&mut tx, agent.node_id).await?.map(|node| node.name).unwrap_or_default();
-        let under_way = agents::workflows_under_way(&mut tx, agent.node_id).await?;
         let what = if first { "reports for the first time" } else { "reports after a new boot" };
         let message = format!("The agent of {name} {what}: {}, kernel {}.", report.os.name, report.os.kernel);
         let event = NewEvent {
@@ -50,14 +50,12 @@ pub(super) async fn report(
             severity: "info",
             code: Some(if first { "agent_first_report" } else { "node_booted" }),
             message: &message,
-            workflow_id: under_way.first().copied(),
+            workflow_id: workflows::open_of_node(&mut tx, agent.node_id).await?.map(|workflow| workflow.id),
         };
-        agents::insert_event(&mut tx, &event).await?;
+        events::insert(&mut tx, &event).await?;
     }
     // Every report is news to a workflow that waits for one; there is one a node at most, and rarely any.
-    for workflow in agents::workflows_under_way(&mut tx, agent.node_id).await? {
-        agents::wake_workflow(&mut tx, workflow).await?;
-    }
+    workflows::wake_node(&mut tx, agent.node_id).await?;
     tx.commit().await?;
     Ok(Json(ReportResponse { report_interval_seconds: report_interval_seconds(app) }))
 }

@@ -221,18 +221,6 @@ pub async fn node(conn: &mut PgConnection, node_id: Uuid) -> Result<Option<NodeI
     Ok(row)
 }
 
-/// Workflows of a node that are under way: a sign of life from the node is news to them.
-///
-/// # Errors
-/// When the database cannot be asked.
-pub async fn workflows_under_way(conn: &mut PgConnection, node_id: Uuid) -> Result<Vec<Uuid>, StoreError> {
-    let ids = sqlx::query_scalar!(
-        "select id from workflows where node_id = $1 and mutating and state in ('queued', 'running', 'waiting')",
-        node_id
-    );
-    Ok(ids.fetch_all(conn).await?)
-}
-
 /// Public id of a workflow.
 ///
 /// # Errors
@@ -248,47 +236,6 @@ pub async fn workflow_public_id(conn: &mut PgConnection, workflow_id: Uuid) -> R
 /// When the database cannot be asked.
 pub async fn mark_simulated(conn: &mut PgConnection, node_id: Uuid, now: DateTime<Utc>) -> Result<(), StoreError> {
     sqlx::query!("update nodes set simulated = true, updated_at = $2 where id = $1 and not simulated", node_id, now)
-        .execute(conn)
-        .await?;
-    Ok(())
-}
-
-/// A new event of a node.
-#[derive(Debug, Clone)]
-pub struct NewEvent<'a> {
-    pub node_id: Uuid,
-    pub source: &'a str,
-    pub severity: &'a str,
-    pub code: Option<&'a str>,
-    pub message: &'a str,
-    pub workflow_id: Option<Uuid>,
-}
-
-/// Adds an event.
-///
-/// # Errors
-/// When the database cannot be asked.
-pub async fn insert_event(conn: &mut PgConnection, new: &NewEvent<'_>) -> Result<(), StoreError> {
-    sqlx::query!(
-        "insert into node_events (node_id, source, severity, code, message, workflow_id) values ($1, $2, $3, $4, $5, $6)",
-        new.node_id,
-        new.source,
-        new.severity,
-        new.code,
-        new.message,
-        new.workflow_id
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// There is news for a workflow: it is looked at again at once.
-///
-/// # Errors
-/// When the database cannot be asked.
-pub async fn wake_workflow(conn: &mut PgConnection, id: Uuid) -> Result<(), StoreError> {
-    sqlx::query!("update workflows set due_at = now() where id = $1 and state in ('queued', 'running', 'waiting')", id)
         .execute(conn)
         .await?;
     Ok(())
