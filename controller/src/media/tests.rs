@@ -22,17 +22,16 @@ const BMC: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 10, 0, 1));
 
 /// An app with a deploy ISO and an agent binary; its ISO's bytes.
 async fn prepared_app(db: PgPool) -> (TestApp, Vec<u8>) {
-    let folder = tempfile::tempdir().unwrap();
-    let (path, bytes) = iso::write(folder.path(), ISO_BYTES, BLOCK_AT);
-    let agent = folder.path().join("helix-agent");
-    std::fs::write(&agent, b"#!/bin/sh\necho agent\n").unwrap();
+    let mut bytes = Vec::new();
     let test = app_with(db, |config| {
+        let (path, written) = iso::write(&config.data_dir, ISO_BYTES, BLOCK_AT);
+        bytes = written;
         config.media.deploy_iso = Some(path);
+        let agent = config.data_dir.join("helix-agent");
+        std::fs::write(&agent, b"#!/bin/sh\necho agent\n").unwrap();
         config.media.agent_binary = Some(agent);
     })
     .await;
-    // The files live as long as the process: the app holds only paths.
-    std::mem::forget(folder);
     (test, bytes)
 }
 
