@@ -3,11 +3,11 @@
 //! Every write names the lease; the first that changes no row ends the run with [`Stop::LeaseLost`]. No transaction is
 //! open while a step talks to the world: [`StepContext::begin`] hands one out for writes only.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::BoxFuture;
 use helix_inventory::plan::{Plan, StepKind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -204,7 +204,7 @@ impl StepContext {
         kind: EffectKind,
         before: Value,
         params: Value,
-        act: impl Future<Output = Result<T, E>>,
+        act: BoxFuture<'_, Result<T, E>>,
     ) -> Result<T, Stop> {
         let usual = self.declared(kind)?;
         let same = self.intents.iter().filter(|i| i.attempt_id == self.attempt.id && i.effect == kind.as_str()).count();

@@ -152,12 +152,11 @@ impl Step for Toy {
         let workflow = ctx.workflow.id;
         let world = self.world.clone();
         let answered = !self.script.iter().any(|what| matches!(what, Do::EffectUnanswered));
-        let done = ctx
-            .effect(EffectKind::PowerOn, json!({}), json!({}), async move {
-                *world.effects.lock().unwrap().entry(workflow).or_default() += 1;
-                if answered { Ok(()) } else { Err(NoAnswer) }
-            })
-            .await;
+        let act = async move {
+            *world.effects.lock().unwrap().entry(workflow).or_default() += 1;
+            if answered { Ok(()) } else { Err(NoAnswer) }
+        };
+        let done = ctx.effect(EffectKind::PowerOn, json!({}), json!({}), Box::pin(act)).await;
         if matches!(done, Err(Stop::LeaseLost)) {
             self.world.lost.notify_one();
         }
