@@ -30,6 +30,13 @@ pub enum Failure {
     /// Another disk would be mistaken for the one that is written.
     #[error("{}", conflict_words(.conflicts))]
     DiskConflict { conflicts: Vec<String> },
+    /// The same, found only when the image's own identifiers lay on the target.
+    #[error(
+        "the image was written to {target}, and it shares identifiers with another disk: {}. The system is not finished and not \
+         startable. Remove or clear the disk, or provision again with --wipe-conflicting",
+        .conflicts.join("; ")
+    )]
+    LateConflict { target: String, conflicts: Vec<String> },
     /// A disk could not be looked at, cleared, written or read back.
     #[error("cannot {what} {path}")]
     DiskIo {
@@ -47,11 +54,14 @@ pub enum Failure {
         #[source]
         source: std::io::Error,
     },
-    /// The image server does not answer, or stopped answering for too long.
+    /// The image server does not give the file. Found before anything was wiped.
+    #[error("the image {name} cannot be fetched from {url}: {reason}. Nothing was written")]
+    ImageUnreachable { name: String, url: String, reason: String },
+    /// The image server stopped answering for too long while the disk was written.
     #[error(
         "the image {name} could not be fetched from {url}: {attempts} attempts without progress, {received_bytes} of {size_bytes} bytes received; last: {last}"
     )]
-    ImageUnreachable { name: String, url: String, attempts: u32, received_bytes: u64, size_bytes: u64, last: String },
+    ImageTransfer { name: String, url: String, attempts: u32, received_bytes: u64, size_bytes: u64, last: String },
     /// The file ended early.
     #[error("the image {name} is truncated: {received_bytes} of {expected_bytes} bytes {of_what}")]
     ImageTruncated {
@@ -139,9 +149,11 @@ impl Failure {
             Self::DiskTooSmall { .. } => "disk_too_small",
             Self::DiskSectorSize { .. } => "disk_sector_size",
             Self::DiskConflict { .. } => "provision_disk_conflict",
+            Self::LateConflict { .. } => "provision_disk_conflict_late",
             Self::DiskIo { .. } => "disk_io",
             Self::DiskBusy { .. } => "disk_busy",
             Self::ImageUnreachable { .. } => "image_unreachable",
+            Self::ImageTransfer { .. } => "image_transfer_broken",
             Self::ImageTruncated { .. } => "image_truncated",
             Self::ImageChecksumMismatch { .. } => "image_checksum_mismatch",
             Self::ImageDecompression { .. } => "image_decompression_failed",
@@ -161,7 +173,13 @@ impl Failure {
 
     /// Whether the same order may succeed when it is simply tried again.
     pub fn retryable(&self) -> bool {
-        matches!(self, Self::ImageUnreachable { .. } | Self::ImageTruncated { .. } | Self::Internal { .. })
+        matches!(
+            self,
+            Self::ImageUnreachable { .. }
+                | Self::ImageTransfer { .. }
+                | Self::ImageTruncated { .. }
+                | Self::Internal { .. }
+        )
     }
 
     /// The form that the controller gets: the message with its causes.

@@ -28,6 +28,52 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Chunks in flight between network and disk. Chunks are some 16 to 256 KiB, so this is a few megabytes.
 const CHUNKS_IN_FLIGHT: usize = 32;
 
+/// Tries of the question whether the file is there, before anything is wiped. With the pauses they span half a minute: the image server
+/// is the controller, which has just answered, so what fails longer is an address or a firewall.
+const ATTEMPTS_BEFORE_WIPE: u32 = 5;
+
+/// Asks for the file's head: a node is not wiped for an image that cannot be had.
+///
+/// # Errors
+/// `ImageUnreachable`, or `ImageTruncated` when the server's file is shorter than it should be.
+pub async fn is_there(http: &reqwest::Client, image: &ImageSource) -> Result<(), Failure> {
+    let mut attempt = 0u32;
+    loop {
+        attempt += 1;
+        let reason = match tokio::time::timeout(IDLE_TIMEOUT, http.head(&image.url).send()).await {
+            Ok(Ok(head)) if head.status().is_success() => {
+                let length = head.headers().get(reqwest::header::CONTENT_LENGTH);
+                let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+                return match length.filter(|length| *length < image.size_bytes) {
+                    Some(received_bytes) => Err(short_file(image, received_bytes)),
+                    None => Ok(()),
+                };
+            }
+            Ok(Ok(head)) if head.status().is_client_error() => {
+                attempt = ATTEMPTS_BEFORE_WIPE;
+                format!("the server answered {}", head.status())
+            }
+            Ok(Ok(head)) => format!("the server answered {}", head.status()),
+            Ok(Err(error)) => chain(&error.without_url()),
+            Err(_) => format!("no answer within {} s", IDLE_TIMEOUT.as_secs()),
+        };
+        if attempt >= ATTEMPTS_BEFORE_WIPE {
+            return Err(Failure::ImageUnreachable { name: image.name.clone(), url: image.url.clone(), reason });
+        }
+        tracing::warn!(image = image.name, reason, "the image server does not answer yet");
+        tokio::time::sleep(Duration::from_secs(1 << attempt).min(LONGEST_PAUSE)).await;
+    }
+}
+
+fn short_file(image: &ImageSource, received_bytes: u64) -> Failure {
+    Failure::ImageTruncated {
+        name: image.name.clone(),
+        received_bytes,
+        expected_bytes: image.size_bytes,
+        of_what: "are all that the server has",
+    }
+}
+
 /// The blocking end of a download.
 #[derive(Debug)]
 pub struct Download {
@@ -78,15 +124,8 @@ async fn fetch(http: &reqwest::Client, image: &ImageSource, sender: &mpsc::Sende
         let before = received;
         let broken = match attempt(http, image, sender, &mut received).await {
             Attempt::Complete | Attempt::ReaderGone => return Ok(()),
-            Attempt::Short(bytes) => {
-                return Err(Failure::ImageTruncated {
-                    name: image.name.clone(),
-                    received_bytes: bytes,
-                    expected_bytes: image.size_bytes,
-                    of_what: "are all that the server has",
-                });
-            }
-            Attempt::Refused(reason) => return Err(unreachable_image(image, attempts, received, reason)),
+            Attempt::Short(bytes) => return Err(short_file(image, bytes)),
+            Attempt::Refused(reason) => return Err(broken_transfer(image, attempts, received, reason)),
             Attempt::Broken(reason) => reason,
         };
         fruitless = if received > before { 0 } else { fruitless + 1 };
@@ -98,14 +137,14 @@ async fn fetch(http: &reqwest::Client, image: &ImageSource, sender: &mpsc::Sende
             "the image transfer broke; taking it up again"
         );
         if fruitless >= ATTEMPTS_WITHOUT_PROGRESS {
-            return Err(unreachable_image(image, attempts, received, broken));
+            return Err(broken_transfer(image, attempts, received, broken));
         }
         tokio::time::sleep(Duration::from_secs(1 << fruitless.min(4)).min(LONGEST_PAUSE)).await;
     }
 }
 
-fn unreachable_image(image: &ImageSource, attempts: u32, received_bytes: u64, last: String) -> Failure {
-    Failure::ImageUnreachable {
+fn broken_transfer(image: &ImageSource, attempts: u32, received_bytes: u64, last: String) -> Failure {
+    Failure::ImageTransfer {
         name: image.name.clone(),
         url: image.url.clone(),
         attempts,

@@ -18,6 +18,9 @@ pub trait DeployHost: Send + Sync + 'static {
     /// All disks with what lies on them.
     fn inspect(&self) -> impl Future<Output = Result<Vec<Seen>, Failure>> + Send;
 
+    /// Makes sure that the image can be had, before anything is wiped for it.
+    fn image_is_there(&self, image: &ImageSource) -> impl Future<Output = Result<(), Failure>> + Send;
+
     /// Stops arrays and volume groups on the target, clears it and discards it where the drive can.
     fn wipe(&self, target: &Seen) -> impl Future<Output = Result<(), Failure>> + Send;
 

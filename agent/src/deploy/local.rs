@@ -139,6 +139,10 @@ impl DeployHost for LocalHost {
         blocking("inspecting disks", move || Ok(look(block::read(&root)))).await
     }
 
+    async fn image_is_there(&self, image: &ImageSource) -> Result<(), Failure> {
+        fetch::is_there(&self.http, image).await
+    }
+
     async fn wipe(&self, target: &Seen) -> Result<(), Failure> {
         let (host, target) = (self.clone(), target.clone());
         blocking("wiping", move || {

@@ -1,6 +1,6 @@
 //! Carrying out one write order: the order of the steps, the same for real and simulated machines.
 //!
-//! inspect → choose → conflicts → (the choice is known to the controller) → wipe → write → read back → compare with other disks →
+//! inspect → choose → conflicts → image is there → (the choice is known to the controller) → wipe → write → read back → compare with other disks →
 //! grow → seed → boot entry → written. Nothing on any disk changes before the controller has the choice on record. Each step's
 //! effect is the host's ([`super::host::DeployHost`]).
 
@@ -64,6 +64,7 @@ async fn steps<H: DeployHost, A: Acknowledge>(
     progress.update(|state| state.disks = seen.iter().map(Seen::facts).collect());
     let target = rule::choose(&order.disk, &seen, image.raw_size_bytes)?.clone();
     let conflicting = conflicts(&target, &seen, &image.identifiers, order.wipe_conflicting)?;
+    host.image_is_there(image).await?;
 
     progress.update(|state| state.disk = Some(target.facts()));
     progress.begin(Phase::DiskChosen, 0);
@@ -92,7 +93,10 @@ async fn steps<H: DeployHost, A: Acknowledge>(
     // The import may not have known every identifier of the image; now they lie on the disk. Disks just cleared are out of it.
     let written = conflict::identifiers_of(&host.signatures(&target).await?);
     let others: Vec<Seen> = seen.iter().filter(|disk| !conflicting.contains(disk)).cloned().collect();
-    let late = conflicts(&target, &others, &written, order.wipe_conflicting)?;
+    let late = conflicts(&target, &others, &written, order.wipe_conflicting).map_err(|failure| match failure {
+        Failure::DiskConflict { conflicts } => Failure::LateConflict { target: target.disk.line(), conflicts },
+        other => other,
+    })?;
     if !late.is_empty() {
         host.wipe_others(&late).await?;
     }

@@ -12,6 +12,7 @@ use super::image::{Checked, Sampler};
 use super::machine::Machine;
 use super::memory::{Installed, Memory};
 use crate::deploy::failure::Failure;
+use crate::deploy::fetch;
 use crate::deploy::host::DeployHost;
 use crate::deploy::progress::Progress;
 use crate::deploy::rule::Seen;
@@ -71,6 +72,10 @@ impl DeployHost for SimulatedHost {
         tokio::time::sleep(self.pace.wait(INSPECT_TIME)).await;
         let installed = self.memory.installed();
         Ok(self.machine.seen(installed.as_ref().and_then(|installed| installed.disk_serial.as_deref())))
+    }
+
+    async fn image_is_there(&self, image: &ImageSource) -> Result<(), Failure> {
+        fetch::is_there(&self.http, image).await
     }
 
     async fn wipe(&self, target: &Seen) -> Result<(), Failure> {

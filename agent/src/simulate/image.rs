@@ -13,7 +13,7 @@ use rand::RngExt;
 use sha2::{Digest, Sha256};
 
 use super::medium;
-use crate::deploy::failure::{Failure, chain};
+use crate::deploy::failure::Failure;
 use crate::deploy::fetch;
 use crate::deploy::progress::Progress;
 
@@ -109,33 +109,16 @@ async fn in_full(http: &reqwest::Client, image: &ImageSource, progress: &Arc<Pro
 }
 
 async fn sample(http: &reqwest::Client, image: &ImageSource) -> Result<(), Failure> {
-    let unreachable = |last: String| Failure::ImageUnreachable {
-        name: image.name.clone(),
-        url: image.url.clone(),
-        attempts: 1,
-        received_bytes: 0,
-        size_bytes: image.size_bytes,
-        last,
-    };
-    let head = http.head(&image.url).send().await.map_err(|error| unreachable(chain(&error.without_url())))?;
-    if !head.status().is_success() {
-        return Err(unreachable(format!("the server answered {}", head.status())));
-    }
-    let length =
-        head.headers().get(reqwest::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if let Some(received_bytes) = length.filter(|length| *length < image.size_bytes) {
-        return Err(Failure::ImageTruncated {
-            name: image.name.clone(),
-            received_bytes,
-            expected_bytes: image.size_bytes,
-            of_what: "are all that the server has",
-        });
-    }
+    fetch::is_there(http, image).await?;
     for _ in 0..RANGES {
         let wanted = RANGE_BYTES.min(image.size_bytes);
         let at = rand::rng().random_range(0..=image.size_bytes - wanted);
         if wanted > 0 {
-            medium::range(http, &image.url, at, wanted).await.map_err(&unreachable)?;
+            medium::range(http, &image.url, at, wanted).await.map_err(|reason| Failure::ImageUnreachable {
+                name: image.name.clone(),
+                url: image.url.clone(),
+                reason,
+            })?;
         }
     }
     Ok(())

@@ -181,9 +181,11 @@ async fn an_image_url_that_died_is_said_at_once() {
     let machine = FileMachine::new(&[("vda", DISK)], controller.client().http().clone());
     let mut order = order(&controller, "w1", &image(IMAGE));
     order.image.url = format!("{}/gone", controller.media_url);
+    machine.put("vda", 0, b"precious");
     let (code, message, _) = outcome(&controller, &machine, order).await;
     assert_eq!(code, "image_unreachable");
     assert!(message.contains("404"), "{message}");
+    assert_eq!(machine.first_bytes("vda", 8), b"precious", "no disk is wiped for an image that cannot be had");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -232,6 +234,22 @@ async fn an_old_disk_with_the_images_label_stops_everything_until_its_clearing_i
     controller.instruct(Act::Write(Box::new(order)));
     assert_eq!(controller.end().await.phase, Phase::Written);
     assert!(machine.first_bytes("vdb", 4096).iter().all(|byte| *byte == 0), "the old signature is gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_whose_labels_nobody_knew_is_compared_again_once_it_is_written() {
+    let controller = TestController::start().await;
+    let machine = FileMachine::new(&[("vda", DISK), ("vdb", DISK)], controller.client().http().clone());
+    put_label(&machine, "vdb", "rootfs");
+    let mut raw = image(IMAGE);
+    let root = 6144 * 512;
+    raw[root + 1024 + 0x38..root + 1024 + 0x3A].copy_from_slice(&[0x53, 0xEF]);
+    raw[root + 1024 + 0x78..root + 1024 + 0x88].copy_from_slice(b"rootfs\0\0\0\0\0\0\0\0\0\0");
+    let mut order = order(&controller, "w1", &raw);
+    order.disk.serial = Some("S-vda".into());
+    let (code, message, _) = outcome(&controller, &machine, order).await;
+    assert_eq!(code, "provision_disk_conflict_late");
+    assert!(message.contains("was written to vda") && message.contains("vdb"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

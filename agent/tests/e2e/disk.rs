@@ -139,6 +139,10 @@ impl DeployHost for FileMachine {
         self.local.inspect().await
     }
 
+    async fn image_is_there(&self, image: &ImageSource) -> Result<(), Failure> {
+        self.local.image_is_there(image).await
+    }
+
     async fn wipe(&self, target: &Seen) -> Result<(), Failure> {
         self.local.wipe(target).await
     }

@@ -111,6 +111,10 @@ impl DeployHost for OneDisk {
         Ok(local::look(vec![Disk { facts, path: self.device.clone(), sector_bytes: 512, ..Disk::default() }]))
     }
 
+    async fn image_is_there(&self, image: &ImageSource) -> Result<(), Failure> {
+        self.local.image_is_there(image).await
+    }
+
     async fn wipe(&self, target: &Seen) -> Result<(), Failure> {
         self.local.wipe(target).await
     }
