@@ -24,6 +24,7 @@ use zeroize::Zeroizing;
 use crate::access::private_file::{self, PrivateFileError};
 use crate::access::secrets::{Secrets, SecretsError, random_bytes};
 use crate::access::server_certificate::ServerCertificate;
+use crate::config::advertise::CertificateNames;
 
 /// Certificates start this long in the past: a node's clock may be wrong by hours, and time zones are mistaken.
 pub const BACKDATE: TimeDelta = TimeDelta::hours(24);
@@ -113,7 +114,7 @@ impl Ca {
     pub fn open_or_create(
         folder: &Path,
         secrets: &Secrets,
-        names: &[String],
+        names: &CertificateNames,
         now: DateTime<Utc>,
     ) -> Result<Self, CaError> {
         std::fs::create_dir_all(folder).map_err(|source| PrivateFileError::Io {
@@ -137,8 +138,9 @@ impl Ca {
             .map_err(|source| CaError::Make { what: "use the certificate authority", source })?;
         let authority = Arc::new(Authority { issuer, certificate });
         let server = |name: &'static str| -> Result<Arc<ServerCertificate>, CaError> {
-            let key = open_or_create_key(folder, name, secrets, &folder.join(format!("{name}.pem")))?;
-            Ok(Arc::new(ServerCertificate::issue(Arc::clone(&authority), key, names, now)?))
+            let path = folder.join(format!("{name}.pem"));
+            let key = open_or_create_key(folder, name, secrets, &path)?;
+            Ok(Arc::new(ServerCertificate::open_or_issue(Arc::clone(&authority), key, path, names, now)?))
         };
         Ok(Self { api: server("api")?, agents: server("agents")?, certificate_pem: pem.into(), authority })
     }
@@ -248,7 +250,7 @@ impl Authority {
         names: &[String],
         not_before: DateTime<Utc>,
         not_after: DateTime<Utc>,
-    ) -> Result<CertificateDer<'static>, CaError> {
+    ) -> Result<rcgen::Certificate, CaError> {
         let make = |source| CaError::Make { what: "make a server certificate", source };
         let mut params = CertificateParams::new(names.to_vec()).map_err(make)?;
         params.distinguished_name = DistinguishedName::new();
@@ -259,7 +261,7 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
-        Ok(params.signed_by(key, &self.issuer).map_err(make)?.into())
+        params.signed_by(key, &self.issuer).map_err(make)
     }
 }
 

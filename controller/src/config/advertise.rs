@@ -251,22 +251,43 @@ impl Advertise {
         format!("https://{address}")
     }
 
-    /// Every name that must stand in the server certificates: what is advertised, where a listener listens, this
-    /// machine's name, and loopback.
+    /// The names that the server certificates are made for.
     #[must_use]
-    pub fn certificate_names(&self) -> Vec<String> {
-        let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    pub fn certificate_names(&self) -> CertificateNames {
+        let mut needed = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
         for reach in [&self.api, &self.agents] {
-            names.extend(reach.setting.all().into_iter().map(|address| address.host.clone()));
+            needed.extend(reach.setting.all().into_iter().map(|address| address.host.clone()));
             if !reach.listen.ip().is_unspecified() {
-                names.push(reach.listen.ip().to_string());
+                needed.push(reach.listen.ip().to_string());
             }
         }
-        names.push(self.hostname.to_ascii_lowercase());
-        names.extend(local_addresses().into_iter().map(|address| address.to_string()));
-        names.sort();
-        names.dedup();
-        names
+        needed.push(self.hostname.to_ascii_lowercase());
+        needed.sort();
+        needed.dedup();
+        let mut local: Vec<String> = local_addresses().into_iter().map(|address| address.to_string()).collect();
+        local.retain(|name| !needed.contains(name));
+        local.sort();
+        local.dedup();
+        CertificateNames { needed, local }
+    }
+}
+
+/// Names for the server certificates.
+#[derive(Debug, Clone, Default)]
+pub struct CertificateNames {
+    /// What is advertised, where listeners listen, this machine's name, loopback. A certificate without one of them is
+    /// made anew.
+    pub needed: Vec<String>,
+    /// Addresses of the interfaces at present, put in as well. They come and go, and people have compared the
+    /// certificate's fingerprint: for them alone none is made anew.
+    pub local: Vec<String>,
+}
+
+impl CertificateNames {
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> Vec<String> {
+        self.needed.iter().chain(&self.local).cloned().collect()
     }
 }
 
@@ -332,7 +353,7 @@ mod tests {
         config.agents.listen = "127.0.0.7:8444".parse().unwrap();
         let advertise = Advertise::from_config(&config);
         assert_eq!(advertise.agents_for(ip("10.1.1.1")).unwrap(), ["127.0.0.7:8444"]);
-        assert!(advertise.certificate_names().contains(&"127.0.0.7".to_owned()));
+        assert!(advertise.certificate_names().needed.contains(&"127.0.0.7".to_owned()));
     }
 
     #[test]
@@ -341,7 +362,7 @@ mod tests {
         config.api.advertise = AdvertiseSetting::One("Helix.Example.COM:443".parse().unwrap());
         let advertise = Advertise::from_config(&config);
         assert_eq!(advertise.api(), "https://helix.example.com:443");
-        assert!(advertise.certificate_names().contains(&"helix.example.com".to_owned()));
+        assert!(advertise.certificate_names().needed.contains(&"helix.example.com".to_owned()));
     }
 
     #[test]

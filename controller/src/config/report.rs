@@ -39,6 +39,6 @@ pub fn report(loaded: &Loaded, bmcs: &[IpAddr]) -> String {
             .map_or_else(|error| error.to_string(), |addresses| format!("https://{}", addresses.join(", https://")));
         line(format!("  for the BMC {bmc}: media {media}, agents {agents}"));
     }
-    line(format!("Names in the server certificates: {}", advertise.certificate_names().join(", ")));
+    line(format!("Names in the server certificates: {}", advertise.certificate_names().all().join(", ")));
     out
 }

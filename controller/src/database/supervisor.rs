@@ -223,6 +223,8 @@ impl Server {
             "max_wal_size=1GB".to_owned(),
             // Small statements only: compiling them would cost more than it saves.
             "jit=off".to_owned(),
+            // Nothing outside our folder: /dev/shm is small in containers, and some systems clear it when a user logs out.
+            "dynamic_shared_memory_type=mmap".to_owned(),
             // A transaction that a dead task left open would hold locks for ever.
             "idle_in_transaction_session_timeout=60s".to_owned(),
             "log_destination=stderr".to_owned(),

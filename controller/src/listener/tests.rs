@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::*;
 use crate::access::ca::{Ca, node_of};
 use crate::access::secrets::Secrets;
+use crate::config::advertise::CertificateNames;
 
 struct Running {
     address: SocketAddr,
@@ -27,7 +28,8 @@ impl Running {
     async fn agents(routes: Router) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let secrets = Secrets::open_or_create(&folder.path().join("secret.key")).unwrap();
-        let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
+        let needed = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
+        let names = CertificateNames { needed, local: Vec::new() };
         let ca = Ca::open_or_create(&folder.path().join("ca"), &secrets, &names, Utc::now()).unwrap();
         let socket = Socket::bind("agents", "127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = socket.address;

@@ -2,8 +2,11 @@
 
 use super::*;
 
-fn names() -> Vec<String> {
-    vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "helix.example".to_owned()]
+fn names() -> CertificateNames {
+    CertificateNames {
+        needed: vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "helix.example".to_owned()],
+        local: vec!["192.0.2.7".to_owned()],
+    }
 }
 
 fn open(folder: &Path, now: DateTime<Utc>) -> Ca {
@@ -30,6 +33,7 @@ fn the_authority_and_the_pins_survive_a_restart() {
     assert_eq!(first.fingerprint(), second.fingerprint());
     assert_eq!(first.agents_key_sha256(), second.agents_key_sha256());
     assert_ne!(first.agents_key_sha256(), first.api_key_sha256());
+    assert_eq!(first.api_certificate_sha256(), second.api_certificate_sha256(), "people compared it");
 }
 
 #[test]
@@ -80,9 +84,9 @@ fn a_server_certificate_is_renewed_before_it_ends_and_keeps_its_key() {
     let ca = open(folder.path(), start);
     let before = ca.api_certificate_sha256();
     let pin = ca.api_key_sha256().to_owned();
-    assert!(!ca.renew_due(start + TimeDelta::days(59)).unwrap());
+    assert!(!ca.renew_due(start + TimeDelta::days(366)).unwrap());
     assert_eq!(ca.api_certificate_sha256(), before);
-    assert!(ca.renew_due(start + TimeDelta::days(61)).unwrap());
+    assert!(ca.renew_due(start + TimeDelta::days(368)).unwrap());
     assert_ne!(ca.api_certificate_sha256(), before);
     assert_eq!(ca.api_key_sha256(), pin);
 }
@@ -107,4 +111,20 @@ fn a_lost_half_of_the_authority_is_never_made_anew() {
     assert_eq!(error.code(), "ca_incomplete");
     assert!(error.to_string().contains("ca.key"), "{error}");
     assert!(std::fs::read_to_string(folder.path().join("ca/ca.pem")).unwrap().contains(first.certificate_pem()));
+}
+
+#[test]
+fn a_new_certificate_is_made_for_a_new_name_and_not_for_an_interface_that_comes_or_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let before = open(folder.path(), Utc::now()).api_certificate_sha256();
+    let secrets = Secrets::open_or_create(&folder.path().join("secret.key")).unwrap();
+    let mut other = names();
+    other.local = vec!["192.0.2.99".to_owned()];
+    let again =
+        |names: &CertificateNames| Ca::open_or_create(&folder.path().join("ca"), &secrets, names, Utc::now()).unwrap();
+    assert_eq!(again(&other).api_certificate_sha256(), before);
+    other.needed.push("cluster.example".to_owned());
+    let renamed = again(&other).api_certificate_sha256();
+    assert_ne!(renamed, before);
+    assert_eq!(again(&other).api_certificate_sha256(), renamed);
 }
