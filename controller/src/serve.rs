@@ -176,6 +176,7 @@ async fn start(mut config: Config, hooks: Hooks) -> Result<Started, ServeError> 
         ca,
         advertise,
     });
+    media::start(&app).await;
     let mut loops = JoinSet::new();
     spawn(&mut loops, "the feed of changes", changes::run(Arc::clone(&app)));
     spawn(&mut loops, "the workflow engine", workflow::run(Arc::clone(&app)));

@@ -364,3 +364,27 @@ async fn cloud_init_is_found_in_large_directories_and_behind_links(db: PgPool) {
         assert_eq!(image.facts.cloud_init, Some(true), "{filesystem}: {:?}", image.error_message);
     }
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn the_image_that_demo_and_tests_deploy_is_taken(db: PgPool) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../build/media/debian-12.raw.zst");
+    if !path.exists() {
+        eprintln!("SKIPPED: {} is not built yet (tests/images/build.sh)", path.display());
+        return;
+    }
+    let described: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(path.with_file_name("debian-12.json")).unwrap()).unwrap();
+    let test = app(db).await;
+    from_file(&test.app, new("debian-12"), &path).await.unwrap();
+    let image = ended(&test.app, "debian-12").await;
+    assert_eq!(image.state, "ready", "{:?}", image.error_message);
+    assert_eq!(image.sha256.as_deref(), described["sha256"].as_str(), "kept as it came");
+    assert_eq!(image.raw_sha256.as_deref(), described["raw_sha256"].as_str());
+    assert_eq!(image.raw_size_bytes, described["raw_size_bytes"].as_u64());
+    assert_eq!(
+        (image.facts.cloud_init, image.facts.os_id.as_deref()),
+        (Some(true), Some("debian")),
+        "{:?}",
+        image.facts
+    );
+}
