@@ -284,7 +284,9 @@ impl Bmc {
         if self.announce_boot(epoch, &from).await {
             return Some(());
         }
-        self.vm_boot(&from).await;
+        if !self.vm_boot(&from).await {
+            return Some(());
+        }
         self.wait(OS_START_SECONDS).await;
         self.step(epoch, |state| state.live.phase = Phase::OsRunning)
     }

@@ -44,7 +44,10 @@ impl VmSettings {
     /// Machines in this folder, of the usual size.
     #[must_use]
     pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), memory_mib: 1024, cpus: 2, user: None, kvm: false }
+        let folder = folder.into();
+        // QEMU runs in a folder of its own, so a relative path would mean another one there.
+        let folder = std::path::absolute(&folder).unwrap_or(folder);
+        Self { folder, memory_mib: 1024, cpus: 2, user: None, kvm: false }
     }
 }
 
@@ -107,9 +110,9 @@ impl Bmc {
         }
     }
 
-    /// Gives power to the virtual machine and boots it; false when the host of this BMC is none.
+    /// Gives power to the virtual machine and boots it; false when that failed. Hosts that are none have nothing to do.
     pub(crate) async fn vm_boot(&self, from: &BootedFrom) -> bool {
-        let Some(vm) = self.vm.get() else { return false };
+        let Some(vm) = self.vm.get() else { return true };
         let device = match from {
             BootedFrom::Disk => BootDevice::Disk,
             BootedFrom::Cd { slot, .. } => BootDevice::Cd(self.image_file(*slot)),
@@ -117,6 +120,7 @@ impl Bmc {
         if let Err(error) = vm.power_on(device).await {
             tracing::error!(bmc = %self.address(), %error, "a virtual machine did not start; its BMC says that it is on");
             self.boot_failed(&error.to_string());
+            return false;
         }
         true
     }
