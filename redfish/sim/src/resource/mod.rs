@@ -10,9 +10,9 @@ pub mod chassis;
 pub mod cooling;
 pub mod dell;
 pub mod firmware;
+pub mod idrac;
 pub mod job;
 pub mod log;
-pub mod manager;
 pub mod media;
 pub mod memory;
 pub mod network;
@@ -241,17 +241,17 @@ fn managers(view: &View<'_>, segments: &[&str]) -> Option<Value> {
     match segments {
         [] => Some(collection("/redfish/v1/Managers", "ManagerCollection", "Manager", links([MANAGER.to_owned()]))),
         ["iDRAC.Embedded.1", rest @ ..] => match rest {
-            [] => Some(manager::document_of(view)),
-            ["EthernetInterfaces", rest @ ..] => manager::ethernet_interfaces(view, rest),
-            ["NetworkProtocol"] => Some(manager::network_protocol(view)),
+            [] => Some(idrac::document_of(view)),
+            ["EthernetInterfaces", rest @ ..] => idrac::ethernet_interfaces(view, rest),
+            ["NetworkProtocol"] => Some(idrac::network_protocol(view)),
             ["VirtualMedia", rest @ ..] => media::of_manager(view, rest),
             ["LogServices", rest @ ..] => log::get(view, rest),
             ["Attributes"] => attributes::document_of(view, "iDRAC.Embedded.1"),
             ["Oem", "Dell", "DellAttributes", rest @ ..] => attributes::get(view, rest),
             ["Oem", "Dell", "Jobs", rest @ ..] | ["Jobs", rest @ ..] => job::dell_jobs(view, rest),
             ["Oem", "Dell", "DellJobService"] => Some(job::dell_job_service(view)),
-            ["Oem", "Dell", "DellLCService"] => Some(manager::lifecycle_service()),
-            ["Oem", "Dell", "DellLicenses", rest @ ..] => manager::licenses(view, rest),
+            ["Oem", "Dell", "DellLCService"] => Some(idrac::lifecycle_service()),
+            ["Oem", "Dell", "DellLicenses", rest @ ..] => idrac::licenses(view, rest),
             _ => None,
         },
         _ => None,
