@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// All switches of one BMC. Everything off is a healthy iDRAC.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Faults {
     /// Connections are closed at once, before TLS.
     pub dead: bool,

@@ -100,7 +100,10 @@ impl Identity {
     /// The express service code: the tag read as a number to the base 36.
     #[must_use]
     pub fn express_service_code(tag: &str) -> String {
-        let value = tag.chars().filter_map(|c| c.to_digit(36)).fold(0_u64, |sum, digit| sum * 36 + u64::from(digit));
+        let value = tag
+            .chars()
+            .filter_map(|c| c.to_digit(36))
+            .fold(0_u64, |sum, digit| sum.wrapping_mul(36).wrapping_add(u64::from(digit)));
         value.to_string()
     }
 

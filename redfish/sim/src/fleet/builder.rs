@@ -180,6 +180,16 @@ impl FleetBuilder {
                 })?,
                 None => None,
             };
+            let wanted = (self.seed, model.name.clone());
+            if let Some(was) = kept.as_ref().and_then(|kept| kept.made_for.clone())
+                && was != wanted
+            {
+                return Err(FleetError::OtherFleet {
+                    address: config.address,
+                    was: format!("{} of seed {}", was.1, was.0),
+                    now: format!("{} of seed {}", wanted.1, wanted.0),
+                });
+            }
             order.push(Arc::new(Bmc::new(config, model, Arc::clone(&shared), kept)));
         }
         let by_address = order.iter().map(|bmc| (bmc.address(), Arc::clone(bmc))).collect();

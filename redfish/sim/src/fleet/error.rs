@@ -84,6 +84,18 @@ pub enum FleetError {
         #[source]
         source: std::io::Error,
     },
+    /// The state folder belongs to another fleet.
+    #[error(
+        "take up the state of {address}: it was an {was} and would be an {now}; use the old seed and model, or another folder"
+    )]
+    OtherFleet {
+        /// The BMC.
+        address: Ipv4Addr,
+        /// What the folder remembers.
+        was: String,
+        /// What was asked for.
+        now: String,
+    },
     /// The client that fetches images cannot be built.
     #[error("build the client that fetches images")]
     Client(#[source] reqwest::Error),
@@ -129,6 +141,7 @@ impl FleetError {
             Self::Listen { .. } => "fleet_listen",
             Self::Control { .. } => "fleet_control",
             Self::State { .. } => "fleet_state",
+            Self::OtherFleet { .. } => "fleet_other_state",
             Self::Client(_) => "fleet_client",
             Self::NotInFleet(_) => "fleet_address_unknown",
             Self::NoVmFolder(_) => "fleet_vm_folder",

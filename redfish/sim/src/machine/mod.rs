@@ -42,6 +42,8 @@ use post::Phase;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Kept {
+    /// Seed and model that this state was made with; another seed at the same address is another machine.
+    pub made_for: Option<(u64, String)>,
     /// Host power.
     pub power_on: bool,
     /// What runs, when the machine is on and past POST.
@@ -177,6 +179,7 @@ impl Bmc {
     pub fn new(config: BmcConfig, model: &'static Model, shared: Arc<Shared>, kept: Option<Kept>) -> Self {
         let fresh = kept.is_none();
         let mut kept = kept.unwrap_or_default();
+        kept.made_for = Some((shared.seed, model.name.clone()));
         if fresh {
             kept.power_on = config.powered_on;
             kept.booted = config.powered_on.then_some(BootedFrom::Disk);

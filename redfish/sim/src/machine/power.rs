@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::Utc;
 use http::StatusCode;
 
-use super::post::{Phase, Start};
+use super::post::Start;
 use super::{Bmc, State};
 use crate::message::Failure;
 
@@ -163,7 +163,6 @@ impl Bmc {
     pub(crate) fn host_reset_itself(self: &Arc<Self>) {
         let mut state = self.state();
         if state.kept.power_on {
-            state.live.phase = Phase::PoweringUp;
             self.begin(&mut state, Start::Warm);
         }
     }

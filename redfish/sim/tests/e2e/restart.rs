@@ -70,6 +70,16 @@ async fn a_post_that_was_cut_short_is_done_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_seed_does_not_take_up_the_state_of_this_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = |seed| Fleet::builder().seed(seed).state_dir(folder.path()).bmc("127.62.7.4", "R660").start();
+    start(1).await.unwrap().shutdown().await;
+    let error = start(2).await.unwrap_err();
+    assert_eq!(error.code(), "fleet_other_state", "{error}");
+    start(1).await.unwrap().shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_state_is_refused_and_not_taken_for_a_new_machine() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("127.62.7.3.json"), "{\"power_on\": tr").unwrap();
