@@ -298,10 +298,12 @@ pub fn listeners_file(config: &Config) -> PathBuf {
 fn write_listeners(app: &App, bound: &Bound) -> Result<(), PrivateFileError> {
     let listeners = serde_json::json!({
         "pid": std::process::id(),
-        "api": { "address": bound.api.address, "url": app.advertise.api(), "key_sha256": app.ca.api_key_sha256(),
-                 "certificate_sha256": app.ca.api_certificate_sha256() },
-        "agents": { "address": bound.agents.address, "key_sha256": app.ca.agents_key_sha256() },
-        "media": { "address": bound.media.address },
+        "api": bound.api.address,
+        "agents": bound.agents.address,
+        "media": bound.media.address,
+        "api_url": app.advertise.api(),
+        "api_certificate_sha256": app.ca.api_certificate_sha256(),
+        "agents_key_sha256": app.ca.agents_key_sha256(),
         "ca_sha256": app.ca.fingerprint(),
     });
     private_file::write(&listeners_file(&app.config), format!("{listeners:#}\n").as_bytes())
