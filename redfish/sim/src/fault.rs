@@ -18,6 +18,8 @@ pub struct Faults {
     pub password: Option<String>,
     /// Every request waits this long, milliseconds.
     pub slow: Option<u64>,
+    /// Requests to the logs wait this long, milliseconds (quirk 62).
+    pub slow_logs: Option<u64>,
     /// Images cannot be reached: RAC0904 on insert.
     pub media_unreachable: bool,
     /// Insert answers success, the drive never becomes visible to the host (quirk 68 for ever).
@@ -38,6 +40,8 @@ pub struct Faults {
     pub power_stuck: bool,
     /// The OS ignores the polite request to shut down.
     pub deaf_to_graceful: bool,
+    /// A forced power-off takes this many seconds of machine time instead of five (quirk 44).
+    pub slow_power_off: Option<u64>,
     /// `On` answers 409 for a minute after off (quirk 43).
     pub on_conflict: bool,
     /// Resets of every kind are refused with an internal error.
@@ -66,10 +70,22 @@ pub struct Faults {
     pub expand_refused: bool,
     /// `Systems` has no members for the moment (quirk 26).
     pub systems_empty: bool,
+    /// Members of collections come in another order.
+    pub shuffled_members: bool,
+    /// Ports of InfiniBand functions are linked under a path that does not exist.
+    pub dangling_links: bool,
+    /// MAC addresses lack leading zeros (quirk 57).
+    pub short_macs: bool,
+    /// The time of the last reset is never known: zeros (quirk 59).
+    pub zero_reset_time: bool,
     /// System Lockdown is on: writes answer SYS406 (quirk 42).
     pub lockdown: bool,
     /// A finished BIOS job reports errors.
     pub bios_job_fails: bool,
+    /// Sending BIOS values that a job holds already answers 200 without a job instead of SYS011 (quirk 37).
+    pub bios_repeat_is_200: bool,
+    /// The BIOS shows pending values as if they were in force (quirk 38).
+    pub bios_shows_pending: bool,
     /// GET of a job that was just made answers 404 for ten seconds (quirk 23).
     pub job_404: bool,
     /// The service tag is this one instead of its own.
@@ -161,6 +177,15 @@ mod tests {
             "product": "X", "ramdisk": "never_calls", "disks": [{"name": "nvme0n1", "size_bytes": 1}, {"name": "sda"}],
         });
         assert_eq!(machine, wanted);
+    }
+
+    #[test]
+    fn every_fault_is_told_in_the_readme() {
+        let readme = include_str!("../README.md");
+        let all = serde_json::to_value(Faults::default()).unwrap();
+        for name in all.as_object().unwrap().keys() {
+            assert!(readme.contains(&format!("| `{name}` |")), "the README does not tell of {name}");
+        }
     }
 
     #[test]

@@ -162,6 +162,11 @@ pub fn current(state: &State, hardware: &Hardware<'_>, tag: &str) -> Map<String,
     for (name, value) in &state.kept.bios {
         all.insert(name.clone(), value.clone());
     }
+    if state.kept.faults.bios_shows_pending {
+        for (name, value) in &state.kept.bios_pending {
+            all.insert(name.clone(), value.clone());
+        }
+    }
     if state.kept.faults.legacy_boot {
         all.insert("BootMode".to_owned(), json!("Bios"));
     }

@@ -79,7 +79,8 @@ impl Bmc {
                 Err(already_off)
             }
             "ForceOff" => {
-                self.go_off_in(state, FORCE_OFF_SECONDS);
+                let seconds = state.kept.faults.slow_power_off.unwrap_or(FORCE_OFF_SECONDS);
+                self.go_off_in(state, seconds);
                 Ok(())
             }
             "GracefulShutdown" | "PushPowerButton" => {

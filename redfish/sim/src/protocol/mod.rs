@@ -76,9 +76,11 @@ pub async fn answer(bmc: &Arc<Bmc>, origin: IpAddr, request: Request<Incoming>) 
         let mut state = bmc.state();
         state.kept.counters.requests += 1;
         state.live.dirty = true;
-        (state.kept.faults.slow, state.kept.faults.not_redfish)
+        let faults = &state.kept.faults;
+        let logs = faults.slow_logs.filter(|_| request.uri().path().contains("/LogServices"));
+        (faults.slow.unwrap_or(0).max(logs.unwrap_or(0)), faults.not_redfish)
     };
-    let delay = bmc.shared.latency + std::time::Duration::from_millis(slow.unwrap_or(0));
+    let delay = bmc.shared.latency + std::time::Duration::from_millis(slow);
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }

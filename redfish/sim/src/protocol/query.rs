@@ -114,6 +114,9 @@ impl Query {
 
     fn page(&self, view: &View<'_>, document: &mut Value, path: &str) {
         let Some(members) = document["Members"].as_array_mut() else { return };
+        if view.state.kept.faults.shuffled_members {
+            members.reverse();
+        }
         let inline = members.first().is_some_and(|member| member.as_object().is_some_and(|member| member.len() > 1));
         if !self.filter.is_empty() {
             members.retain(|member| {

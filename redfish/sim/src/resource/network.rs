@@ -11,6 +11,15 @@ fn path_of(adapter: &Adapter) -> String {
     format!("{CHASSIS}/NetworkAdapters/{}", adapter.id)
 }
 
+/// The MAC of a port, with the fault `short_macs` as `2:50:40:0:1:1`.
+fn mac_of(view: &View<'_>, port: &Port) -> String {
+    if !view.state.kept.faults.short_macs {
+        return port.mac.clone();
+    }
+    let short = port.mac.split(':').map(|byte| byte.strip_prefix('0').unwrap_or(byte));
+    short.collect::<Vec<_>>().join(":")
+}
+
 fn affinity(adapter: &Adapter) -> Value {
     json!({"Dell": {
         "@odata.type": "#DellOem.v1_3_0.DellOemLinks",
@@ -121,7 +130,9 @@ fn adapter_document(view: &View<'_>, adapter: &Adapter, ports: &[Port]) -> Value
 fn function_document(view: &View<'_>, adapter: &Adapter, port: &Port) -> Value {
     let path = format!("{}/NetworkDeviceFunctions/{}", path_of(adapter), port.function);
     let infiniband = adapter.kind == AdapterKind::Infiniband;
-    let assigned = link(format!("{}/NetworkPorts/{}", path_of(adapter), port.id));
+    // With this fault the port is linked by the name of its card, where nothing is.
+    let dangling = infiniband && view.state.kept.faults.dangling_links;
+    let assigned = link(format!("{}/NetworkPorts/{}", path_of(adapter), if dangling { &adapter.id } else { &port.id }));
     let common = json!({
         "BusNumber": adapter.bus, "DataBusWidth": if adapter.embedded { "Unknown" } else { "16XOrX16" },
         "DeviceDescription": description(adapter, port), "EFIVersion": "22.5.8", "FQDD": port.function,
@@ -203,7 +214,7 @@ fn function_document(view: &View<'_>, adapter: &Adapter, port: &Port) -> Value {
     let mut body = json!({
         "Description": "NetworkDeviceFunction",
         "Ethernet": {
-            "MACAddress": port.mac, "MTUSize": null, "PermanentMACAddress": port.mac,
+            "MACAddress": mac_of(view, port), "MTUSize": null, "PermanentMACAddress": mac_of(view, port),
             "VLAN": if infiniband { json!({}) } else { json!({"VLANEnable": false, "VLANId": 1}) },
         },
         "Links": {"Oem": affinity(adapter), "PhysicalPortAssignment": assigned},
@@ -333,11 +344,11 @@ pub fn ethernet_interfaces(view: &View<'_>, segments: &[&str]) -> Option<Value> 
                     "InterfaceEnabled": true,
                     "LinkStatus": if port.link_up { "LinkUp" } else { "LinkDown" },
                     "Links": {"Chassis": link(CHASSIS)},
-                    "MACAddress": port.mac,
+                    "MACAddress": mac_of(view, port),
                     "MTUSize": null,
                     "MaxIPv6StaticAddresses": null,
                     "NameServers": [], "NameServers@odata.count": 0,
-                    "PermanentMACAddress": port.mac,
+                    "PermanentMACAddress": mac_of(view, port),
                     "SpeedMbps": if port.link_up { port.adapter.speed_mbps } else { 0 },
                     "Status": {"Health": "OK", "State": "Enabled"},
                     "UefiDevicePath": format!("PciRoot(0x0)/Pci(0x1C,0x5)/Pci(0x0,0x{:X})/MAC({},0x1)", port.number - 1, port.mac.replace(':', "")),

@@ -39,7 +39,7 @@ pub fn document_of(view: &View<'_>) -> Value {
         "HostingRoles": [],
         "HostingRoles@odata.count": 0,
         "IndicatorLED": "Lit",
-        "LastResetTime": kept.last_reset.map_or_else(|| "0000-00-00T00:00:00+00:00".to_owned(), clock::with_offset),
+        "LastResetTime": kept.last_reset.filter(|_| !kept.faults.zero_reset_time).map_or_else(|| "0000-00-00T00:00:00+00:00".to_owned(), clock::with_offset),
         "LocationIndicatorActive": false,
         "Manufacturer": "Dell Inc.",
         "Memory": link(format!("{SYSTEM}/Memory")),

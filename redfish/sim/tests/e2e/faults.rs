@@ -158,3 +158,48 @@ async fn failed_parts_show_in_health_and_in_the_log() {
     assert_eq!(log["Members"][0]["MessageId"], "IDRAC.2.9.PSU0003");
     fleet.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_may_be_as_odd_as_those_of_real_machines() {
+    let fleet = Fleet::builder().bmc("127.62.5.9", "XE9680").start().await.unwrap();
+    let client = Client::basic(&fleet, "127.62.5.9");
+    let processors = format!("{SYSTEM}/Processors");
+    let before = client.get(&processors).await.body["Members"].clone();
+    fleet
+        .control()
+        .faults("127.62.5.9", |faults| {
+            faults.shuffled_members = true;
+            faults.dangling_links = true;
+            faults.short_macs = true;
+        })
+        .unwrap();
+    let mut after = client.get(&processors).await.body["Members"].as_array().unwrap().clone();
+    assert_ne!(Value::Array(after.clone()), before);
+    after.reverse();
+    assert_eq!(Value::Array(after), before);
+    let adapter = "/redfish/v1/Chassis/System.Embedded.1/NetworkAdapters/InfiniBand.Slot.38";
+    let function = client.get(&format!("{adapter}/NetworkDeviceFunctions/InfiniBand.Slot.38-1")).await.expect(200).body;
+    client.get(function["AssignablePhysicalPorts"][0]["@odata.id"].as_str().unwrap()).await.expect(404);
+    assert!(function["Ethernet"]["MACAddress"].as_str().unwrap().starts_with("2:"), "{function}");
+    fleet.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bios_may_show_what_is_pending_and_accept_it_twice() {
+    let fleet = Fleet::builder().bmc("127.62.5.10", "R660").start().await.unwrap();
+    let client = Client::basic(&fleet, "127.62.5.10");
+    fleet
+        .control()
+        .faults("127.62.5.10", |faults| {
+            faults.bios_repeat_is_200 = true;
+            faults.bios_shows_pending = true;
+        })
+        .unwrap();
+    let settings = format!("{SYSTEM}/Bios/Settings");
+    let wanted =
+        json!({"Attributes": {"ErrPrompt": "Disabled"}, "@Redfish.SettingsApplyTime": {"ApplyTime": "OnReset"}});
+    client.patch(&settings, wanted.clone()).await.expect(202);
+    assert_eq!(client.patch(&settings, wanted).await.expect(200).header("Location"), None);
+    assert_eq!(client.get(&format!("{SYSTEM}/Bios")).await.body["Attributes"]["ErrPrompt"], "Disabled");
+    fleet.shutdown().await;
+}

@@ -54,7 +54,12 @@ pub(super) fn patch_bios(bmc: &Arc<Bmc>, body: &Map<String, Value>) -> Result<An
             })?;
         }
         if state.kept.jobs.open_bios_job().is_some() {
-            return Err(Failure::new(StatusCode::BAD_REQUEST, "SYS011"));
+            let repeated = wanted.iter().all(|(name, value)| state.kept.bios_pending.get(name) == Some(value));
+            return if repeated && state.kept.faults.bios_repeat_is_200 {
+                Ok(Answer::success())
+            } else {
+                Err(Failure::new(StatusCode::BAD_REQUEST, "SYS011"))
+            };
         }
     }
     let mut job = None;
