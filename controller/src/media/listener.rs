@@ -19,11 +19,11 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::deploy::block_context;
 use super::file;
 use super::iso::DeployIso;
 use super::range::{self, Wanted};
 use super::served::{self, Served};
+use super::url::block_context;
 use crate::app::App;
 use crate::store::media_files::{self, MediaFileRow};
 

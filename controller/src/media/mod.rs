@@ -12,14 +12,16 @@ pub(crate) mod instruction;
 pub mod iso;
 mod listener;
 mod range;
+mod readiness;
 pub mod seed;
 mod served;
 #[cfg(test)]
 mod tests;
+mod url;
 
-pub use self::deploy::refusal;
 pub use self::image::{ImageError, ImageStore};
 pub use self::listener::router;
+pub use self::readiness::refusal;
 
 use crate::app::App;
 use crate::chain::Chain;

@@ -8,6 +8,7 @@ mod ext4;
 mod filesystem;
 mod gpt;
 mod import;
+mod importing;
 mod inspect;
 mod progress;
 mod qcow2;

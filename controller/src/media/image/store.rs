@@ -203,6 +203,30 @@ mod tests {
         assert!(store.size("a.zst").await.is_err());
     }
 
+    #[tokio::test]
+    async fn a_store_that_is_no_folder_takes_files_in_by_parts_and_reads_ranges() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = ImageStore {
+            objects: Arc::new(object_store::memory::InMemory::new()),
+            folder: None,
+            work: folder.path().to_owned(),
+            shown: "memory".into(),
+        };
+        // Two parts and a bit.
+        let content: Vec<u8> = (0..2 * PART_BYTES + 5).map(|at| (at / 1000) as u8).collect();
+        let from = folder.path().join("new");
+        std::fs::write(&from, &content).unwrap();
+        store.take("a.zst", &from).await.unwrap();
+        assert_eq!(store.size("a.zst").await.unwrap(), content.len() as u64);
+        let (start, end) = (PART_BYTES - 3, PART_BYTES + 4);
+        let parts: Vec<Bytes> =
+            store.read("a.zst", start as u64..end as u64).await.unwrap().try_collect().await.unwrap();
+        assert_eq!(parts.concat(), content[start..end]);
+        store.remove("a.zst").await.unwrap();
+        assert!(store.keys().await.unwrap().is_empty());
+        assert!(store.take("b.zst", &folder.path().join("missing")).await.is_err());
+    }
+
     #[test]
     fn an_s3_store_is_a_setting() {
         // As every main does; another test may have been first.

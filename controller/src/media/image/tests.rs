@@ -319,8 +319,9 @@ async fn an_image_is_fetched_from_a_url(db: PgPool) {
     fixture::http();
     let server = fixture::serve(router).await;
     let broken = half_a_file(&packed).await;
-    fetch(&test.app, new("good"), &format!("http://{server}/good.zst")).await.unwrap();
+    fetch(&test.app, new("good"), &format!("http://admin:secret@{server}/good.zst?key=secret")).await.unwrap();
     let image = ended(&test.app, "good").await;
+    assert_eq!(image.source, Some(format!("http://{server}/good.zst")), "without what may be a password");
     assert_eq!((image.state.as_str(), image.sha256), ("ready", Some(sha256(&packed))), "{:?}", image.error_message);
     fetch(&test.app, new("missing"), &format!("http://{server}/missing")).await.unwrap();
     let image = ended(&test.app, "missing").await;
