@@ -84,6 +84,15 @@ impl Bmc {
         if self.vm.set(vm).is_err() {
             return Ok(());
         }
+        // Images that were inserted before a restart of the simulator are still there, and are fetched and attached anew.
+        let inserted: Vec<(usize, String, u64)> = {
+            let state = self.state();
+            let slots = state.kept.media.iter().enumerate();
+            slots.filter_map(|(slot, media)| Some((slot, media.image.clone()?, media.size_bytes))).collect()
+        };
+        for (slot, url, size) in inserted {
+            self.vm_fetch_image(slot, url, size, Duration::ZERO);
+        }
         let bmc = Arc::clone(self);
         tokio::spawn(async move {
             loop {

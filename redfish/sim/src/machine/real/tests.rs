@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::VmSettings;
-use crate::fleet::{BmcConfig, Fleet};
+use crate::fleet::{BmcConfig, Fleet, FleetBuilder};
 use crate::machine::media::InsertRequest;
 use crate::machine::{Bmc, State};
 use crate::vm::payload::{self, Then};
@@ -56,6 +56,41 @@ fn overwrite_disk(folder: &Path, image: &Path) {
     disk.write_all(&fs::read(image).unwrap()).unwrap();
 }
 
+fn with_virtual_host(address: &str, vms: &Path) -> FleetBuilder {
+    let bmc = BmcConfig {
+        address: address.parse().unwrap(),
+        model: "R660".to_owned(),
+        rack: String::new(),
+        position: 0,
+        vm: true,
+        powered_on: false,
+    };
+    let settings = VmSettings { memory_mib: 512, cpus: 1, ..VmSettings::in_folder(vms) };
+    Fleet::builder().time_scale(200).bmcs([bmc]).vms(settings)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inserted_image_is_attached_again_after_a_restart_of_the_simulator() {
+    if let Some(missing) = crate::vm::unavailable() {
+        eprintln!("SKIPPED: no virtual machine can be made here: {missing}");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let url = serve(vec![5; 200_000]).await;
+    let start =
+        || with_virtual_host("127.63.1.2", &folder.path().join("vms")).state_dir(folder.path().join("state")).start();
+    let fleet = start().await.unwrap();
+    let bmc = Arc::clone(&fleet.fleet().bmcs()[0]);
+    bmc.insert_media(0, "1", InsertRequest { image: url, user: None, password: None }).await.unwrap();
+    until(&bmc, "an attached drive", |state| state.kept.media[0].is_attached()).await;
+    fleet.shutdown().await;
+    drop(bmc);
+    let fleet = start().await.unwrap();
+    let bmc = Arc::clone(&fleet.fleet().bmcs()[0]);
+    until(&bmc, "the drive to be attached again", |state| state.kept.media[0].is_attached()).await;
+    fleet.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_virtual_machine_boots_the_inserted_image_once_and_its_disk_afterwards() {
     if let Some(missing) = crate::vm::unavailable().or_else(payload::unavailable) {
@@ -67,20 +102,7 @@ async fn a_virtual_machine_boots_the_inserted_image_once_and_its_disk_afterwards
     let disk = payload::disk(folder.path(), "HELLO FROM THE DISK", Then::PowerOff);
     let url = serve(fs::read(iso).unwrap()).await;
     let vms = folder.path().join("vms");
-    let fleet = Fleet::builder()
-        .time_scale(200)
-        .bmcs([BmcConfig {
-            address: "127.63.1.1".parse().unwrap(),
-            model: "R660".to_owned(),
-            rack: String::new(),
-            position: 0,
-            vm: true,
-            powered_on: false,
-        }])
-        .vms(VmSettings { memory_mib: 512, cpus: 1, ..VmSettings::in_folder(&vms) })
-        .start()
-        .await
-        .unwrap();
+    let fleet = with_virtual_host("127.63.1.1", &vms).start().await.unwrap();
     let bmc = Arc::clone(&fleet.fleet().bmcs()[0]);
     let own = vms.join(fleet.control().service_tag("127.63.1.1").unwrap());
     overwrite_disk(&own, &disk);
