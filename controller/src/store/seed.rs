@@ -120,3 +120,52 @@ pub(crate) async fn ended(db: &PgPool) -> Vec<Uuid> {
             .unwrap();
     rows.into_iter().map(|row| row.0).collect()
 }
+
+/// Gives a BMC a credential that is sealed already.
+pub(crate) async fn credential(db: &PgPool, bmc: Uuid, id: Uuid, username: &str, sealed: &[u8]) {
+    sqlx::query("insert into credentials (id, name, username, secret_sealed) values ($1, $2, $3, $4)")
+        .bind(id)
+        .bind(format!("c-{id}"))
+        .bind(username)
+        .bind(sealed)
+        .execute(db)
+        .await
+        .unwrap();
+    sqlx::query("update bmcs set credential_id = $2 where id = $1").bind(bmc).bind(id).execute(db).await.unwrap();
+}
+
+/// State of a node and the reason for it.
+pub(crate) async fn node_state(db: &PgPool, node: Uuid) -> (String, Option<String>) {
+    sqlx::query_as("select state, state_reason from nodes where id = $1").bind(node).fetch_one(db).await.unwrap()
+}
+
+/// An image that is ready, with nothing behind it.
+pub(crate) async fn image(db: &PgPool, name: &str, sha256: &str) {
+    sqlx::query(
+        "insert into images (id, public_id, name, state, compression, sha256, size_bytes, raw_sha256, raw_size_bytes,
+             object_key, created_by)
+         values ($1, $2, $3, 'ready', 'zstd', $4, 1000, $4, 4000, $4, 'test')",
+    )
+    .bind(Uuid::now_v7())
+    .bind(format!("im-{name}"))
+    .bind(name)
+    .bind(sha256)
+    .execute(db)
+    .await
+    .unwrap();
+}
+
+/// A ramdisk claims, from inside the database.
+pub(crate) async fn claim(db: &PgPool, session: Uuid, boot_id: &str, machine: &Value) {
+    sqlx::query(
+        "update deploy_sessions set claimed_at = now(), boot_id = $2, phase = 'claimed', machine = $3,
+             clock_offset_seconds = 0, remote_address = '127.0.0.9', reported_at = now()
+         where id = $1",
+    )
+    .bind(session)
+    .bind(boot_id)
+    .bind(machine)
+    .execute(db)
+    .await
+    .unwrap();
+}

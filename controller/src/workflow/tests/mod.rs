@@ -4,4 +4,6 @@ mod answers;
 mod claims;
 mod effects;
 mod outcomes;
+mod simulated;
+mod site;
 mod toy;
