@@ -138,3 +138,14 @@ create table join_tokens (
 );
 create index join_tokens_by_workflow on join_tokens (workflow_id);
 create index join_tokens_by_node on join_tokens (node_id);
+
+-- What stays of a removed node: its history under its tag, beside the audit.
+create table removed_nodes (
+    id bigint generated always as identity primary key,
+    service_tag text not null,
+    name text not null,
+    removed_at timestamptz not null default now(),
+    removed_by text not null,
+    history jsonb not null
+);
+create index removed_nodes_by_tag on removed_nodes (service_tag, removed_at desc);

@@ -40,6 +40,8 @@ create table plans (
     created_by text not null,
     created_at timestamptz not null default now(),
     expires_at timestamptz not null,
+    -- A plan set is run once.
+    used_at timestamptz,
     kind text not null,
     request jsonb not null,
     nodes jsonb not null
