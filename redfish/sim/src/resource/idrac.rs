@@ -1,4 +1,4 @@
-//! The iDRAC itself: manager, its network, its licence, and the Lifecycle Controller service.
+//! The iDRAC itself: manager, its network, and the Lifecycle Controller service.
 
 use serde_json::{Value, json};
 
@@ -185,33 +185,4 @@ pub fn lifecycle_service() -> Value {
             "Description": "The DellLCService resource provides some actions to support Lifecycle Controller functionality.",
         }),
     )
-}
-
-/// `DellLicenses`.
-#[must_use]
-pub fn licenses(view: &View<'_>, segments: &[&str]) -> Option<Value> {
-    let path = format!("{MANAGER}/Oem/Dell/DellLicenses");
-    let id = format!("FC{}", view.hardware.identity.digits("licence", 14));
-    let member = document(
-        format!("{path}/{id}"),
-        "DellLicense",
-        "v1_2_0",
-        &id,
-        "DellLicense",
-        json!({
-            "AssignedDevices": ["iDRAC.Embedded.1"], "AssignedDevices@odata.count": 1,
-            "Description": "An instance of DellLicense represents a feature license installed on a system.",
-            "EntitlementID": id, "EvalLicenseTimeRemainingDays": null, "InstanceID": id,
-            "LicenseAttributes": "ValidSubcomponent",
-            "LicenseDescription": ["iDRAC9 16G Enterprise License"], "LicenseDescription@odata.count": 1,
-            "LicenseDurationDays": 0, "LicenseEndDate": null, "LicenseInstallDate": "2025-06-03T04:12:11-05:00",
-            "LicensePrimaryStatus": "OK", "LicenseSoldDate": "2025-05-19T14:03:32-05:00", "LicenseStartDate": null,
-            "LicenseStatusMessage": null, "LicenseStatusMessageID": null, "LicenseType": "Perpetual",
-        }),
-    );
-    match segments {
-        [] => Some(collection(path, "DellLicenseCollection", "DellLicenseCollection", vec![member])),
-        [wanted] if *wanted == id => Some(member),
-        _ => None,
-    }
 }

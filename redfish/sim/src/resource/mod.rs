@@ -12,6 +12,7 @@ pub mod dell;
 pub mod firmware;
 pub mod idrac;
 pub mod job;
+pub mod license;
 pub mod log;
 pub mod media;
 pub mod memory;
@@ -190,6 +191,14 @@ fn contents(view: &View<'_>, segments: &[&str]) -> Option<Value> {
         ["TaskService", rest @ ..] => job::tasks(view, rest),
         ["JobService", rest @ ..] => job::jobs(view, rest),
         ["Registries", rest @ ..] => registry::get(view, rest),
+        ["LicenseService", rest @ ..] => license::get(view, rest),
+        // Parts that speak SPDM would be its members; PERC controllers do, and these models have none.
+        ["ComponentIntegrity"] => Some(collection(
+            "/redfish/v1/ComponentIntegrity",
+            "ComponentIntegrityCollection",
+            "ComponentIntegrity Collection",
+            vec![],
+        )),
         _ => None,
     }
 }
@@ -251,7 +260,7 @@ fn managers(view: &View<'_>, segments: &[&str]) -> Option<Value> {
             ["Oem", "Dell", "Jobs", rest @ ..] | ["Jobs", rest @ ..] => job::dell_jobs(view, rest),
             ["Oem", "Dell", "DellJobService"] => Some(job::dell_job_service(view)),
             ["Oem", "Dell", "DellLCService"] => Some(idrac::lifecycle_service()),
-            ["Oem", "Dell", "DellLicenses", rest @ ..] => idrac::licenses(view, rest),
+            ["Oem", "Dell", "DellLicenses", rest @ ..] => license::of_dell(view, rest),
             _ => None,
         },
         _ => None,

@@ -66,7 +66,7 @@ pub fn adapters(view: &View<'_>, segments: &[&str]) -> Option<Value> {
             let members = ports.iter().map(|port| format!("{base}/{}", port.id));
             Some(collection(base.clone(), "NetworkPortCollection", "Network Port Collection", links(members)))
         }
-        ["NetworkPorts", id] => ports.iter().find(|port| port.id == *id).map(|port| old_port(adapter, port)),
+        ["NetworkPorts", id] => ports.iter().find(|port| port.id == *id).map(|port| old_port(view, adapter, port)),
         ["Ports"] => {
             let base = format!("{path}/Ports");
             let members = ports.iter().map(|port| format!("{base}/{}", port.id));
@@ -249,7 +249,7 @@ fn description(adapter: &Adapter, port: &Port) -> String {
     }
 }
 
-fn old_port(adapter: &Adapter, port: &Port) -> Value {
+fn old_port(view: &View<'_>, adapter: &Adapter, port: &Port) -> Value {
     let infiniband = adapter.kind == AdapterKind::Infiniband;
     let technology = if infiniband { "InfiniBand" } else { "Ethernet" };
     let speed = if infiniband { Value::Null } else { json!(if port.link_up { adapter.speed_mbps } else { 0 }) };
@@ -272,7 +272,21 @@ fn old_port(adapter: &Adapter, port: &Port) -> Value {
         "WakeOnLANEnabled": null,
     });
     if infiniband {
-        body["Oem"] = json!({"Dell": {"@odata.type": "#DellOem.v1_3_0.DellOemResources"}});
+        let id = format!("NetworkTransceiver.Integrated.1:{}", port.id);
+        let own = format!("{}/NetworkPorts/{}/Oem/Dell/DellNetworkTransceivers/{id}", path_of(adapter), port.id);
+        body["Oem"] = json!({"Dell": {
+            "@odata.type": "#DellOem.v1_3_0.DellOemResources",
+            "DellNetworkTransceiver": document(own, "DellNetworkTransceiver", "v1_1_0", &id, "DellNetworkTransceiver", json!({
+                "DeviceDescription": format!("Network Transceiver in {}", description(adapter, port)),
+                "FQDD": id,
+                "IdentifierType": "QSFP28OrLater",
+                "InterfaceType": "OpticalFiber",
+                "PartNumber": "MMA4Z00-NS400",
+                "Revision": "A3",
+                "SerialNumber": format!("MT{}", view.hardware.identity.serial(&format!("optic {}", port.id), 11)),
+                "VendorName": "Mellanox",
+            })),
+        }});
     }
     document(
         format!("{}/NetworkPorts/{}", path_of(adapter), port.id),
