@@ -13,6 +13,7 @@ use super::failure::Failure;
 use super::gpt::{Gpt, Partition};
 use super::host::DeployHost;
 use super::kernel;
+use super::pipeline::Pipeline;
 use super::progress::Progress;
 use super::rootfs::{self, Mounted};
 use super::rule::Seen;
@@ -172,7 +173,11 @@ impl DeployHost for LocalHost {
         let (target, wanted) = (Self::target(target), image.clone());
         let inner = Arc::clone(progress);
         let unpacking = tokio::task::spawn_blocking(move || {
-            let mut disk = target.writer()?;
+            let mut disk = Pipeline::new(target.writer()?).map_err(|source| Failure::DiskIo {
+                what: "start writing to",
+                path: target.path().to_owned(),
+                source,
+            })?;
             stream::unpack(&wanted, download, &mut disk, target.path(), &inner)
         });
         let unpacked = unpacking.await.unwrap_or(Err(Failure::Internal { part: "writing" }));

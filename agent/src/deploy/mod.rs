@@ -17,6 +17,7 @@ pub mod local;
 pub mod medium;
 pub mod mode;
 pub mod network;
+pub mod pipeline;
 pub mod progress;
 pub mod rootfs;
 pub mod rule;

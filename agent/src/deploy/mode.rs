@@ -60,7 +60,7 @@ pub async fn run() -> anyhow::Result<Ending> {
 /// Claims and follows one session.
 async fn deploy(root: &Root, block: &DeployBlock, controller: Controller) -> Result<Ending, CallError> {
     let claimant = Claimant {
-        token: block.token.clone(),
+        token: block.token.clone().into(),
         machine: machine::facts(root),
         boot_id: system::boot_id(root),
         clock: Utc::now(),

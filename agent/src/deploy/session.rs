@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use helix_api::deploy::{Act, ClaimRequest, ClaimResponse, DeployReport, Phase, WriteOrder};
 use helix_api::machine::MachineFacts;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -68,7 +69,7 @@ impl Pace {
 /// Who claims.
 #[derive(Debug, Clone)]
 pub struct Claimant {
-    pub token: String,
+    pub token: SecretString,
     pub machine: MachineFacts,
     pub boot_id: String,
     pub clock: DateTime<Utc>,
@@ -81,7 +82,7 @@ pub struct Claimant {
 /// A refusal at once; no answer after a handful of attempts.
 pub async fn claim(controller: &Controller, claimant: &Claimant, pace: Pace) -> Result<ClaimResponse, CallError> {
     let request = ClaimRequest {
-        token: claimant.token.clone(),
+        token: claimant.token.expose_secret().to_owned(),
         machine: claimant.machine.clone(),
         boot_id: claimant.boot_id.clone(),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
+use secrecy::ExposeSecret;
 use tokio::sync::mpsc;
 
 use super::event::Say;
@@ -95,7 +96,7 @@ async fn deploy(world: &World, node: &str, machine: Machine, token: &str, contro
     });
     let claimed = loop {
         let claimant = Claimant {
-            token: token.to_owned(),
+            token: token.into(),
             machine: host.machine.facts(),
             boot_id: boot_id.clone(),
             clock: Utc::now() + offset,
@@ -160,7 +161,8 @@ pub async fn from_disk(world: World, node: String, machine: Machine) {
             return std::future::pending().await;
         }
         installed.first_boot_done = true;
-        let written = std::fs::write(memory.token_file(), &first.token).and_then(|()| memory.remember(&installed));
+        let written =
+            std::fs::write(memory.token_file(), first.token.expose_secret()).and_then(|()| memory.remember(&installed));
         if let Err(error) = written {
             tracing::error!(node, %error, "cannot write the node's state");
             return std::future::pending().await;

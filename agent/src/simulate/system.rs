@@ -8,6 +8,7 @@ use chrono::{TimeDelta, Utc};
 use helix_api::agent::{AgentReport, OsFacts};
 use helix_api::deploy::SeedFile;
 use helix_api::machine::MachineFacts;
+use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::machine::Machine;
@@ -24,10 +25,10 @@ const AGENT_CONFIG: &str = "/etc/helix/agent.toml";
 const AGENT_PROGRAM: &str = "/helix-agent";
 
 /// What cloud-init makes of the seed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct FirstBoot {
     pub config: Config,
-    pub token: String,
+    pub token: SecretString,
     /// Where the agent program is to be fetched, if anywhere.
     pub agent_url: Option<String>,
     pub hostname: Option<String>,
@@ -85,7 +86,7 @@ pub fn first_boot(seed: &[SeedFile]) -> Result<FirstBoot, String> {
     let token = file(&token_path)?.ok_or_else(|| format!("the seed writes no {token_path}"))?;
     Ok(FirstBoot {
         config,
-        token,
+        token: token.into(),
         agent_url: seed.iter().find_map(|file| agent_url(&file.text)),
         hostname: cloud.hostname.or(meta.local_hostname),
         instance_id: meta.instance_id,
@@ -207,6 +208,7 @@ impl Subject for RunningSystem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use secrecy::ExposeSecret;
 
     fn file(path: &str, text: &str) -> SeedFile {
         SeedFile { path: path.into(), text: text.into(), mode: 0o600 }
@@ -228,7 +230,7 @@ mod tests {
             file("/var/lib/cloud/seed/nocloud/user-data", &user_data()),
         ];
         let first = first_boot(&seed).unwrap();
-        assert_eq!(first.token, "t0k3n");
+        assert_eq!(first.token.expose_secret(), "t0k3n");
         assert_eq!(first.hostname.as_deref(), Some("r01u05"));
         assert_eq!(first.instance_id.as_deref(), Some("wf-7Q2M4K"));
         assert_eq!(first.agent_url.as_deref(), Some("http://127.0.0.1:8080/media/x/helix-agent"));
@@ -251,7 +253,7 @@ mod tests {
             file("/usr/local/sbin/helix-agent-install", "#!/bin/sh\nurl='http://127.0.0.1:8080/media/x/helix-agent'\n"),
         ];
         let first = first_boot(&seed).unwrap();
-        assert_eq!((first.token.trim(), first.hostname.as_deref()), ("t0k3n", Some("r01u05")));
+        assert_eq!((first.token.expose_secret().trim(), first.hostname.as_deref()), ("t0k3n", Some("r01u05")));
         assert_eq!(first.agent_url.as_deref(), Some("http://127.0.0.1:8080/media/x/helix-agent"));
     }
 
