@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::ca::{Ca, CaError};
 use crate::access::first_admin::{self, FirstAdminError};
+use crate::access::given_certificate::{self, GivenCertificateError};
 use crate::access::private_file::{self, PrivateFileError};
 use crate::access::secrets::{Secrets, SecretsError};
 use crate::app::{App, CrashHook};
@@ -80,6 +81,9 @@ pub enum ServeError {
     /// Certificates cannot be made.
     #[error("cannot use Helix's certificate authority")]
     Ca(#[from] CaError),
+    /// The site's own certificate cannot be used.
+    #[error("cannot use the certificate that was given for the API")]
+    Certificate(#[from] GivenCertificateError),
     /// The list of listeners cannot be written.
     #[error("cannot write which addresses the listeners have")]
     Listeners(#[from] PrivateFileError),
@@ -106,6 +110,7 @@ impl ServeError {
             Self::Store(error) => error.code(),
             Self::FirstAdmin(error) => error.code(),
             Self::Ca(error) => error.code(),
+            Self::Certificate(error) => error.code(),
             Self::Listeners(error) => error.code(),
             Self::Images(_) => "image_store",
             Self::Signals(_) => "signals",
@@ -144,6 +149,7 @@ struct Started {
 async fn start(mut config: Config, hooks: Hooks) -> Result<Started, ServeError> {
     let folder = DataFolder::take(&config.data_dir)?;
     config.data_dir = folder.path().to_owned();
+    let given = given_certificate::load(&config.api)?;
     let bound = Bound::bind(&config).await?;
     let clock = Clock::new(config.time_scale);
     let secrets = Secrets::open_or_create(&folder.path().join("secret.key"))?;
@@ -182,17 +188,18 @@ async fn start(mut config: Config, hooks: Hooks) -> Result<Started, ServeError> 
     spawn(&mut loops, "the workflow engine", workflow::run(Arc::clone(&app)));
     spawn(&mut loops, "the driver of bulk work", bulk::run(Arc::clone(&app)));
     spawn(&mut loops, "housekeeping", housekeeping(Arc::clone(&app)));
-    write_listeners(&app, &bound)?;
+    let api_certificate = given.as_ref().map_or_else(|| app.ca.api_certificate_sha256(), |given| given.sha256.clone());
+    write_listeners(&app, &bound, &api_certificate)?;
     tracing::info!(
         %site, %instance, version = env!("CARGO_PKG_VERSION"),
         api = %bound.api.address, agents = %bound.agents.address, media = %bound.media.address,
         "helixd is running"
     );
-    announce(&app, first_password.as_ref().map(ExposeSecret::expose_secret));
+    announce(&app, &api_certificate, first_password.as_ref().map(ExposeSecret::expose_secret));
     let stop_listeners = CancellationToken::new();
     let listeners = TaskTracker::new();
     let connections = app.config.limits.connections;
-    let (api_tls, agents_tls) = (app.ca.api_tls()?, app.ca.agents_tls()?);
+    let (api_tls, agents_tls) = (app.ca.api_tls(given.map(|given| given.certified))?, app.ca.agents_tls()?);
     listeners.spawn(bound.api.serve(
         Some(api_tls),
         http::router(Arc::clone(&app)),
@@ -295,14 +302,14 @@ pub fn listeners_file(config: &Config) -> PathBuf {
 }
 
 /// Writes the addresses that the listeners really have, for scripts that let the system choose ports.
-fn write_listeners(app: &App, bound: &Bound) -> Result<(), PrivateFileError> {
+fn write_listeners(app: &App, bound: &Bound, api_certificate: &str) -> Result<(), PrivateFileError> {
     let listeners = serde_json::json!({
         "pid": std::process::id(),
         "api": bound.api.address,
         "agents": bound.agents.address,
         "media": bound.media.address,
         "api_url": app.advertise.api(),
-        "api_certificate_sha256": app.ca.api_certificate_sha256(),
+        "api_certificate_sha256": api_certificate,
         "agents_key_sha256": app.ca.agents_key_sha256(),
         "ca_sha256": app.ca.fingerprint(),
     });
@@ -310,11 +317,10 @@ fn write_listeners(app: &App, bound: &Bound) -> Result<(), PrivateFileError> {
 }
 
 /// Tells the person at the terminal how to log in. The first password goes to the terminal, not into the log.
-fn announce(app: &App, first_password: Option<&str>) {
+fn announce(app: &App, api_certificate: &str, first_password: Option<&str>) {
     let mut text = format!(
-        "helixd: API and dashboard at {}\nhelixd: SHA-256 of the API's certificate {}\nhelixd: SHA-256 of Helix's own authority {}\n",
+        "helixd: API and dashboard at {}\nhelixd: SHA-256 of the API's certificate {api_certificate}\nhelixd: SHA-256 of Helix's own authority {}\n",
         app.advertise.api(),
-        app.ca.api_certificate_sha256(),
         app.ca.fingerprint()
     );
     if let Some(password) = first_password {

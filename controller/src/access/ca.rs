@@ -14,7 +14,8 @@ use rcgen::{
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SerialNumber,
 };
 use rustls::RootCertStore;
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use sha2::{Digest, Sha256};
@@ -199,15 +200,19 @@ impl Ca {
         Ok(certificate.pem())
     }
 
-    /// TLS for the API listener.
+    /// TLS for the API listener, with our own certificate or one that was given.
     ///
     /// # Errors
     /// When rustls refuses it.
-    pub fn api_tls(&self) -> Result<rustls::ServerConfig, CaError> {
+    pub fn api_tls(&self, given: Option<Arc<CertifiedKey>>) -> Result<rustls::ServerConfig, CaError> {
         let builder = rustls::ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(|error| CaError::Tls(error.into()))?;
-        let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::clone(&self.api) as _);
+        let resolver: Arc<dyn ResolvesServerCert> = match given {
+            Some(certified) => Arc::new(SingleCertAndKey::from(certified)),
+            None => Arc::clone(&self.api) as _,
+        };
+        let mut config = builder.with_no_client_auth().with_cert_resolver(resolver);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(config)
     }

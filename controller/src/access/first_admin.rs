@@ -127,3 +127,44 @@ pub fn forget_file(data_dir: &Path) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::testing;
+
+    #[sqlx::test(migrations = "../migrations")]
+    async fn the_first_admins_password_lies_in_a_file_until_it_is_changed(db: sqlx::PgPool) {
+        let test = testing::app(db).await;
+        let (app, folder) = (&test.app, test.folder.path());
+        let password = ensure(&app.db, folder).await.unwrap().unwrap();
+        let text = std::fs::read_to_string(password_file(folder)).unwrap();
+        assert_eq!(text.trim(), password.expose_secret());
+        assert!(ensure(&app.db, folder).await.unwrap().is_none(), "there is only one first start");
+        let admin = store::users::by_name(&app.db, NAME).await.unwrap().unwrap();
+        assert!(password::verify(&password, Some(admin.password_hash)).await.unwrap());
+        password::change(app, admin.id, NAME, &"a new long password".into(), NAME, None).await.unwrap();
+        assert!(!password_file(folder).exists());
+        let audit = store::audit::page(&app.db, None, None, 10).await.unwrap();
+        let actions: Vec<&str> = audit.iter().map(|line| line.action.as_str()).collect();
+        assert_eq!(actions, ["user.password", "user.create"]);
+        assert!(!format!("{audit:?}").contains("a new long password"));
+    }
+
+    #[sqlx::test(migrations = "../migrations")]
+    async fn a_reset_password_works_and_the_old_tokens_do_not(db: sqlx::PgPool) {
+        let test = testing::app(db).await;
+        let (app, folder) = (&test.app, test.folder.path());
+        ensure(&app.db, folder).await.unwrap();
+        let admin = store::users::by_name(&app.db, NAME).await.unwrap().unwrap();
+        let later = chrono::Utc::now() + chrono::TimeDelta::hours(1);
+        store::tokens::insert(&app.db, Uuid::now_v7(), admin.id, "x", &[1; 32], later).await.unwrap();
+        let password = reset(&app.db, folder, NAME).await.unwrap();
+        let admin = store::users::by_name(&app.db, NAME).await.unwrap().unwrap();
+        assert!(password::verify(&password, Some(admin.password_hash)).await.unwrap());
+        assert!(admin.must_change_password);
+        assert!(store::tokens::owner(&app.db, &[1; 32], chrono::Utc::now()).await.unwrap().is_none());
+        let error = reset(&app.db, folder, "grace").await.unwrap_err();
+        assert_eq!(error.to_string(), "there is no user \"grace\"; there are: admin");
+    }
+}

@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod ca;
 pub mod first_admin;
+pub mod given_certificate;
 pub mod password;
 pub mod private_file;
 pub mod secrets;

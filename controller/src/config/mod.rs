@@ -28,7 +28,7 @@ pub struct Config {
     /// Waits, leases, back-off and deadlines divide by it; 1 except in tests and demos.
     pub time_scale: f64,
     /// The listener for people and programs: dashboard and API, HTTPS.
-    pub api: ListenerConfig,
+    pub api: ApiConfig,
     /// The listener for deploy ramdisks and installed agents, TLS with client certificates.
     pub agents: ListenerConfig,
     /// The listener for BMCs and ramdisks that fetch media, plain HTTP.
@@ -41,6 +41,19 @@ pub struct Config {
     pub log: LogConfig,
     /// How much at once.
     pub limits: LimitsConfig,
+}
+
+/// The API listener, and the site's own certificate for it.
+#[derive(Debug, Clone)]
+pub struct ApiConfig {
+    /// Local address; port 0 takes any free port.
+    pub listen: SocketAddr,
+    /// What people and programs dial.
+    pub advertise: AdvertiseSetting,
+    /// A certificate chain of the site (PEM) instead of one of Helix's own authority.
+    pub certificate: Option<PathBuf>,
+    /// The key of that certificate (PEM, readable by helixd's user only).
+    pub certificate_key: Option<PathBuf>,
 }
 
 /// Where one listener listens and how it is reached.
@@ -126,7 +139,12 @@ impl Default for Config {
         Self {
             data_dir: PathBuf::from("/var/lib/helix"),
             time_scale: 1.0,
-            api: ListenerConfig { listen: everywhere(8443), advertise: AdvertiseSetting::Automatic },
+            api: ApiConfig {
+                listen: everywhere(8443),
+                advertise: AdvertiseSetting::Automatic,
+                certificate: None,
+                certificate_key: None,
+            },
             agents: ListenerConfig { listen: everywhere(8444), advertise: AdvertiseSetting::Automatic },
             media: MediaConfig {
                 listen: everywhere(8080),

@@ -57,6 +57,21 @@ pub(crate) const SETTINGS: &[Setting] = &[
         show: |config| config.api.advertise.to_string(),
     },
     Setting {
+        key: "api.certificate",
+        about: "The site's own certificate for the API (PEM, with its chain) instead of one of Helix's own authority; \
+                read at start.",
+        secret: false,
+        apply: |config, given| given.path().map(|value| config.api.certificate = Some(value)),
+        show: |config| path(config.api.certificate.as_ref()),
+    },
+    Setting {
+        key: "api.certificate_key",
+        about: "The key of api.certificate (PEM). Only helixd's user may read it (mode 0600).",
+        secret: false,
+        apply: |config, given| given.path().map(|value| config.api.certificate_key = Some(value)),
+        show: |config| path(config.api.certificate_key.as_ref()),
+    },
+    Setting {
         key: "agents.listen",
         about: "Address for deploy ramdisks and installed agents (TLS with client certificates).",
         secret: false,

@@ -94,3 +94,32 @@ pub async fn forget(db: impl PgExecutor<'_>, actor: &str, key: &str) -> Result<(
 pub async fn prune(db: impl PgExecutor<'_>, before: DateTime<Utc>) -> Result<u64, StoreError> {
     Ok(sqlx::query!("delete from idempotency_keys where created_at < $1", before).execute(db).await?.rows_affected())
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[sqlx::test(migrations = "../migrations")]
+    async fn a_repeated_request_finds_the_first_ones_answer(db: sqlx::PgPool) {
+        let (now, digest) = (Utc::now(), [7; 32]);
+        let begin = async |now| begin(&db, "ada", "k", &digest, now, now - TimeDelta::minutes(5)).await.unwrap();
+        assert!(begin(now).await.is_none(), "the first one does the work");
+        assert_eq!(begin(now).await.unwrap().status, None, "the second one learns that it is under way");
+        finish(&db, "ada", "k", 201, &serde_json::json!({ "id": 1 })).await.unwrap();
+        let kept = begin(now).await.unwrap();
+        assert_eq!((kept.status, kept.response), (Some(201), Some(serde_json::json!({ "id": 1 }))));
+        assert_eq!(prune(&db, now + TimeDelta::hours(1)).await.unwrap(), 1);
+    }
+
+    #[sqlx::test(migrations = "../migrations")]
+    async fn a_key_whose_process_died_is_taken_over_and_a_failed_one_is_free_again(db: sqlx::PgPool) {
+        let (now, digest) = (Utc::now(), [7; 32]);
+        let begin = async |now| begin(&db, "ada", "k", &digest, now, now - TimeDelta::minutes(5)).await.unwrap();
+        assert!(begin(now).await.is_none());
+        assert!(begin(now + TimeDelta::minutes(6)).await.is_none());
+        forget(&db, "ada", "k").await.unwrap();
+        assert!(begin(now).await.is_none());
+    }
+}

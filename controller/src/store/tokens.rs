@@ -132,3 +132,41 @@ pub async fn revoke_all(
     .await?;
     Ok(done.rows_affected())
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::store::users;
+
+    #[sqlx::test(migrations = "../migrations")]
+    async fn a_token_works_until_it_expires_is_revoked_or_its_user_is_disabled(db: sqlx::PgPool) {
+        let (user, now) = (Uuid::now_v7(), Utc::now());
+        assert!(users::insert(&db, user, "ada", "x", "operator", false).await.unwrap());
+        let works = async |digest: u8, at| owner(&db, &[digest; 32], at).await.unwrap().map(|owner| owner.user_name);
+        for digest in 1..=2 {
+            insert(&db, Uuid::now_v7(), user, "laptop", &[digest; 32], now + TimeDelta::hours(1)).await.unwrap();
+        }
+        assert_eq!(works(1, now).await.as_deref(), Some("ada"));
+        assert_eq!(works(3, now).await, None);
+        assert_eq!(works(1, now + TimeDelta::hours(2)).await, None, "expired");
+        let kept = owner(&db, &[2; 32], now).await.unwrap().unwrap().token_id;
+        assert_eq!(revoke_all(&db, user, Some(kept), now).await.unwrap(), 1);
+        assert_eq!(works(1, now).await, None, "revoked");
+        assert_eq!(works(2, now).await.as_deref(), Some("ada"), "the one that changed the password stays");
+        sqlx::query("update users set disabled_at = now()").execute(&db).await.unwrap();
+        assert_eq!(works(2, now).await, None, "disabled");
+    }
+
+    #[sqlx::test(migrations = "../migrations")]
+    async fn a_taken_user_name_is_told_and_wrong_passwords_are_counted_before_they_are_looked_at(db: sqlx::PgPool) {
+        let user = Uuid::now_v7();
+        assert!(users::insert(&db, user, "ada", "x", "operator", false).await.unwrap());
+        assert!(!users::insert(&db, Uuid::now_v7(), "ada", "y", "admin", false).await.unwrap());
+        assert_eq!(users::login_attempted(&db, user).await.unwrap(), 1);
+        assert_eq!(users::login_attempted(&db, user).await.unwrap(), 2);
+        users::login_succeeded(&db, user).await.unwrap();
+        assert_eq!(users::by_name(&db, "ada").await.unwrap().unwrap().failed_logins, 0);
+    }
+}
