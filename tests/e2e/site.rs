@@ -54,6 +54,18 @@ pub(crate) fn media_or_skip(test: &str) -> Option<place::Media> {
     media
 }
 
+/// Sets TLS up, once a process.
+pub(crate) fn tls() -> anyhow::Result<()> {
+    let mut done = TLS.lock().map_err(|_| anyhow::anyhow!("TLS could not be set up"))?;
+    if !*done {
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .map_err(|_| anyhow::anyhow!("another TLS provider is installed"))?;
+        *done = true;
+    }
+    Ok(())
+}
+
 impl Site {
     /// Starts a fleet of these models and a controller.
     pub(crate) async fn start(models: &[&'static str]) -> anyhow::Result<Self> {
@@ -62,15 +74,7 @@ impl Site {
 
     /// Starts a fleet and a controller; with `vm` the hosts are virtual machines.
     pub(crate) async fn start_with(models: &[&'static str], time_scale: f64, vm: bool) -> anyhow::Result<Self> {
-        {
-            let mut done = TLS.lock().map_err(|_| anyhow::anyhow!("TLS could not be set up"))?;
-            if !*done {
-                rustls::crypto::ring::default_provider()
-                    .install_default()
-                    .map_err(|_| anyhow::anyhow!("another TLS provider is installed"))?;
-                *done = true;
-            }
-        }
+        tls()?;
         // Tests of one process take numbers in turn; those of other processes are told apart by the process id.
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let slot = u16::try_from((std::process::id() + u32::from(number) * 7) % 900)?;
