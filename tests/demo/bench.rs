@@ -42,7 +42,7 @@ async fn enrol(folder: &Path) -> anyhow::Result<()> {
         time_scale: 1.0,
         ports: [0, 0, 0],
         vm_network: None,
-        extra: String::new(),
+        ..ControllerSetup::default()
     }
     .start()
     .await?;

@@ -92,7 +92,7 @@ async fn show(options: &Options) -> anyhow::Result<()> {
         time_scale: TIME_SCALE,
         ports: [8443, 8444, 8080],
         vm_network: Some(fleet::VM_NETWORK.to_owned()),
-        extra: String::new(),
+        ..ControllerSetup::default()
     }
     .start()
     .await?;

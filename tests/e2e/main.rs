@@ -5,6 +5,7 @@
 mod bad_bmc;
 mod bad_host;
 mod bad_image;
+mod crash;
 mod foreign_client;
 mod site;
 mod sushy;

@@ -103,7 +103,7 @@ impl Site {
             time_scale,
             ports: [22_000 + slot, 23_000 + slot, 24_000 + slot],
             vm_network: vm.then(|| "127.0.0.0/8".to_owned()),
-            extra: String::new(),
+            ..ControllerSetup::default()
         };
         let controller = setup.start().await?;
         let client = controller.client().await?;

@@ -25,6 +25,24 @@ pub struct ControllerSetup {
     pub vm_network: Option<String>,
     /// More lines for the configuration file.
     pub extra: String,
+    /// `helixd`, or the one that dies on purpose.
+    pub program: String,
+    /// More environment.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Default for ControllerSetup {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::new(),
+            time_scale: 1.0,
+            ports: [0, 0, 0],
+            vm_network: None,
+            extra: String::new(),
+            program: "helixd".into(),
+            environment: Vec::new(),
+        }
+    }
 }
 
 /// A running controller.
@@ -82,7 +100,8 @@ impl ControllerSetup {
         }
         let arguments = ["serve".to_owned(), "--config".into(), file.display().to_string()];
         let log = self.data_dir.with_extension("log");
-        let mut process = Process::start("helixd", &place::program("helixd")?, &arguments, &log)?;
+        let mut process =
+            Process::start(&self.program, &place::program(&self.program)?, &arguments, &self.environment, &log)?;
         let end = tokio::time::Instant::now() + START_LIMIT;
         loop {
             process.must_run()?;

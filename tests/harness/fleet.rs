@@ -111,8 +111,13 @@ impl FleetSetup {
                 self.time_scale
             ));
         }
-        let mut process =
-            Process::start("idrac-sim", &place::program("idrac-sim")?, &arguments, &self.folder.join("idrac-sim.log"))?;
+        let mut process = Process::start(
+            "idrac-sim",
+            &place::program("idrac-sim")?,
+            &arguments,
+            &[],
+            &self.folder.join("idrac-sim.log"),
+        )?;
         let control = format!("http://127.0.0.1:{}", self.control);
         let http = reqwest::Client::new();
         let end = tokio::time::Instant::now() + START_LIMIT;

@@ -4,6 +4,7 @@
 //! `make media` made. It holds no expectations: those stand in the tests.
 
 pub mod controller;
+pub mod crash;
 pub mod ctl;
 pub mod fleet;
 pub mod libvirt;

@@ -27,7 +27,13 @@ impl Process {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn start(name: &str, program: &Path, arguments: &[String], log: &Path) -> anyhow::Result<Self> {
+    pub fn start(
+        name: &str,
+        program: &Path,
+        arguments: &[String],
+        environment: &[(String, String)],
+        log: &Path,
+    ) -> anyhow::Result<Self> {
         if let Some(folder) = log.parent() {
             std::fs::create_dir_all(folder)?;
         }
@@ -37,6 +43,7 @@ impl Process {
             .args(["--pdeathsig", "TERM", "--"])
             .arg(program)
             .args(arguments)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
