@@ -13,6 +13,10 @@ const MAC_TEXT: usize = 17;
 /// The BMC's own link to the host over USB: no way to anywhere.
 const BMC_LINKS: [&str; 4] = ["cdc_ether", "cdc_ncm", "cdc_eem", "rndis_host"];
 
+/// Name of the link below a VLAN. Only netplan finds a VLAN's link by its key in this file; the other renderers of cloud-init
+/// take the key for the interface's name. So there the link gets that name, found by its MAC address all the same.
+const VLAN_LINK: &str = "boot0";
+
 #[derive(Debug, Serialize)]
 pub(super) struct NetworkConfig {
     version: u8,
@@ -25,6 +29,8 @@ pub(super) struct NetworkConfig {
 struct Link {
     #[serde(rename = "match")]
     by: ByMac,
+    #[serde(rename = "set-name", skip_serializing_if = "Option::is_none")]
+    set_name: Option<&'static str>,
     /// The system may be up without this link.
     #[serde(skip_serializing_if = "is_false")]
     optional: bool,
@@ -88,15 +94,21 @@ pub(super) fn config(network: Option<&BootNetwork>, nics: &[NicFacts]) -> Option
     let boot_mac = boot_mac.to_ascii_lowercase();
     let mut ethernets = Map::new();
     let mut vlans = Map::new();
-    let link =
-        |mac: &str, optional, addressing| Link { by: ByMac { macaddress: mac.to_owned() }, optional, addressing };
+    let link = |mac: &str, optional, addressing| Link {
+        by: ByMac { macaddress: mac.to_owned() },
+        set_name: None,
+        optional,
+        addressing,
+    };
     match given.vlan {
         None => {
             ethernets.insert("boot".to_owned(), link(&boot_mac, false, addressing(&given)));
         }
         Some(id) => {
-            ethernets.insert("boot".to_owned(), link(&boot_mac, false, Addressing::default()));
-            vlans.insert(format!("boot.{id}"), Vlan { id, link: "boot".to_owned(), addressing: addressing(&given) });
+            let below = Link { set_name: Some(VLAN_LINK), ..link(&boot_mac, false, Addressing::default()) };
+            ethernets.insert(VLAN_LINK.to_owned(), below);
+            let vlan = Vlan { id, link: VLAN_LINK.to_owned(), addressing: addressing(&given) };
+            vlans.insert(format!("{VLAN_LINK}.{id}"), vlan);
         }
     }
     if network.is_none_or(|network| network.mac.is_none() && network.address.is_none()) {
