@@ -303,16 +303,21 @@ pub struct ErrorRow<'a> {
     pub next: Value,
 }
 
-/// A person is needed: nothing is due until one answers. Gives the lease back. `false`: the lease was lost.
+/// A person is needed: nothing is due until one answers, unless the answer is there already: a cancel that was asked for
+/// meanwhile. Gives the lease back. `false`: the lease was lost.
 ///
 /// # Errors
 /// When the database cannot be asked.
 pub async fn needs_human(conn: &mut PgConnection, lease: Lease, error: &ErrorRow<'_>) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "update workflows
-         set state = 'needs_human', waits_for = 'a decision', waits_since = now(), waits_until = null,
-             then_what = 'nothing happens until somebody answers', error_code = $4, error_message = $5, error_why = $6,
-             error_next = $7, lease_owner = null, lease_until = null, woken = false, version = version + 1
+         set state = case when cancel_requested_at is null then 'needs_human' else 'waiting' end,
+             waits_for = case when cancel_requested_at is null then 'a decision' else 'the cancel to be carried out' end,
+             waits_since = now(), waits_until = null,
+             then_what = case when cancel_requested_at is null then 'nothing happens until somebody answers'
+                 else 'the node is brought to a safe state' end,
+             error_code = $4, error_message = $5, error_why = $6, error_next = $7, due_at = now(), lease_owner = null,
+             lease_until = null, woken = false, version = version + 1
          where id = $1 and lease_epoch = $2 and lease_owner = $3",
         lease.workflow,
         lease.epoch,

@@ -201,7 +201,10 @@ impl Engine {
                 .into());
             };
             match effect.settle(ctx, &intent).await? {
-                Settled::Done(detail) => ctx.settle(intent.id, "done", Some(detail)).await?,
+                Settled::Done(detail) => {
+                    ctx.settle(intent.id, "done", Some(detail)).await?;
+                    self.crash_point(&crash::around(ctx.kind, crash::AFTER_SETTLE, effect.kind(), true));
+                }
                 Settled::NotDone(detail) => ctx.settle(intent.id, "not_done", Some(detail)).await?,
                 Settled::Unclear(wait) => return Err(Outcome::Wait(wait).into()),
             }

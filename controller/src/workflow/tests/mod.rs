@@ -4,6 +4,7 @@ mod answers;
 mod claims;
 mod effects;
 mod outcomes;
+mod random;
 mod simulated;
 mod site;
 mod toy;
