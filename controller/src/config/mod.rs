@@ -119,8 +119,6 @@ pub struct LimitsConfig {
     pub workflows: u32,
     /// Enrolments and inspections under way at the same time.
     pub collections: u32,
-    /// Requests in flight to one BMC.
-    pub bmc_requests: u32,
     /// Images streamed at the same time.
     pub image_streams: u32,
     /// Connections to each listener.
@@ -159,7 +157,6 @@ impl Default for Config {
                 lease: Duration::from_secs(30),
                 workflows: 500,
                 collections: 400,
-                bmc_requests: 2,
                 image_streams: 64,
                 connections: 4096,
                 stop: Duration::from_secs(60),

@@ -201,13 +201,6 @@ pub(crate) const SETTINGS: &[Setting] = &[
         show: |config| config.limits.collections.to_string(),
     },
     Setting {
-        key: "limits.bmc_requests",
-        about: "Requests in flight to one BMC (1 to 8). 2: an iDRAC answers more in parallel no faster, and fails sooner.",
-        secret: false,
-        apply: |config, given| given.whole(1, 8).map(|value| config.limits.bmc_requests = value),
-        show: |config| config.limits.bmc_requests.to_string(),
-    },
-    Setting {
         key: "limits.image_streams",
         about: "Images streamed to nodes at the same time (1 to 1000). 64: about what a 25 Gbit/s link carries at 50 MB/s each.",
         secret: false,
