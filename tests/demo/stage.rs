@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use helix_api::client::{Client, WorkflowQuery};
+use helix_inventory::words::WorkflowState;
 use helix_tests::ctl::Ctl;
 
 /// The running demo.
@@ -43,6 +45,23 @@ impl Stage {
         println!("    $ helixctl {}", shown.join(" "));
         let status = ctl.command(words)?.status()?;
         anyhow::ensure!(status.success(), "helixctl {} ended with {status}", shown.join(" "));
+        Ok(())
+    }
+
+    /// Work of an earlier run that stopped or was cut off: what needs a person is retried, all of it is followed.
+    ///
+    /// # Errors
+    /// When it stops again.
+    pub(crate) async fn answer_what_waits(&self, ctl: &Ctl, client: &Client) -> anyhow::Result<()> {
+        let open = client.workflows(&WorkflowQuery { open: true, ..WorkflowQuery::default() }).await?;
+        for workflow in &open.items {
+            if workflow.state == WorkflowState::NeedsHuman {
+                self.run(ctl, &["workflow", "retry", &workflow.id, "--detach"])?;
+            }
+        }
+        for workflow in &open.items {
+            self.run(ctl, &["workflow", "watch", &workflow.id])?;
+        }
         Ok(())
     }
 

@@ -22,7 +22,7 @@ use helix_tests::{place, wait};
 /// Simulated machines: minutes of POST become seconds.
 pub(crate) const TIME_SCALE: f64 = 60.0;
 /// A condition that has not come by then does not come: the machines are shared and slow.
-pub(crate) const LIMIT: Duration = Duration::from_secs(180);
+pub(crate) const LIMIT: Duration = Duration::from_secs(300);
 
 /// Each site has its own ports and its own loopback network.
 static NEXT: AtomicU16 = AtomicU16::new(0);

@@ -6,7 +6,7 @@ use helix_inventory::words::{Lifecycle, WorkflowState};
 use crate::site::{Site, media_or_skip, skip};
 
 /// A virtual machine boots in real time under emulation: the controller's limits must leave it minutes.
-const TIME_SCALE: f64 = 6.0;
+const TIME_SCALE: f64 = 3.0;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_virtual_machine_is_provisioned_through_a_simulated_idrac() -> anyhow::Result<()> {

@@ -162,7 +162,8 @@ pub fn note(node: &Node, now: DateTime<Utc>) -> Option<String> {
             .or_else(|| workflow.waits_for.clone())
             .unwrap_or_default();
         let age = time::age(workflow.started_at, now);
-        Some(format!("{} {what}, {age}", workflow.step_title.to_lowercase()).replace(" ,", ","))
+        let step = workflow.step_title.to_lowercase();
+        Some(if what.is_empty() { format!("{step}, {age}") } else { format!("{step}: {what}, {age}") })
     } else {
         node.state_reason.clone()
     };
