@@ -79,7 +79,7 @@ async fn values_the_bios_does_not_know_are_refused_before_anything_is_pending() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forced_clearing_empties_the_systems_for_a_while_and_they_come_back() {
-    let fleet = Fleet::builder().time_scale(30).bmc("127.62.4.4", "R660").start().await.unwrap();
+    let fleet = Fleet::builder().time_scale(10).bmc("127.62.4.4", "R660").start().await.unwrap();
     let client = Client::basic(&fleet, "127.62.4.4");
     let clear = format!("{MANAGER}/Oem/Dell/DellJobService/Actions/DellJobService.DeleteJobQueue");
     client.post(&clear, json!({"JobID": "JID_CLEARALL_FORCE"})).await.expect(200);

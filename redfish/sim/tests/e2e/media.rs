@@ -42,9 +42,9 @@ async fn an_image_is_probed_inserted_attached_booted_once_and_ejected() {
     assert_eq!(client.get(SLOT).await.body["Inserted"], false);
     assert_eq!(eject(&client).await.expect(500).ids()[0], "VRM0009");
     client.reset("ForceRestart").await.expect(204);
-    client.until_progress("MemoryInitializationStarted").await;
-    client.until_progress("OSRunning").await;
-    let counters = fleet.control().counters("127.62.3.1").unwrap();
+    let counters = || fleet.control().counters("127.62.3.1").unwrap();
+    client.until(SYSTEM, "a boot from the disk", |_| counters().boots_from_disk == 1).await;
+    let counters = counters();
     assert_eq!((counters.boots_from_media, counters.boots_from_disk), (1, 1));
     assert_eq!((counters.inserts, counters.ejects, counters.boot_overrides), (1, 1, 1));
     // HEAD, the first and the last 64 KiB.
@@ -61,7 +61,9 @@ async fn a_reset_before_the_drive_is_attached_boots_the_disk() {
     client.patch(SYSTEM, json!({"Boot": {"BootSourceOverrideTarget": "Cd"}})).await.expect(200);
     insert(&client, &images.url("two")).await.expect(204);
     client.reset("On").await.expect(204);
-    client.until_progress("OSBootStarted").await;
+    client
+        .until(SYSTEM, "a boot", |body| body["BootProgress"]["LastState"].as_str().is_some_and(|s| s.starts_with("OS")))
+        .await;
     let counters = fleet.control().counters("127.62.3.2").unwrap();
     assert_eq!((counters.boots_from_media, counters.boots_from_disk), (0, 1));
     assert_eq!(client.get(SYSTEM).await.body["Boot"]["BootSourceOverrideTarget"], "None");
@@ -91,7 +93,7 @@ async fn images_that_cannot_be_had_are_refused_by_what_is_wrong_with_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_insert_is_refused_while_the_first_image_is_in_the_drive() {
     let images = Images::start().await;
-    let fleet = Fleet::builder().time_scale(200).bmc("127.62.3.4", "R660").start().await.unwrap();
+    let fleet = Fleet::builder().time_scale(50).bmc("127.62.3.4", "R660").start().await.unwrap();
     let client = Client::basic(&fleet, "127.62.3.4");
     insert(&client, &images.url("a")).await.expect(204);
     assert_eq!(insert(&client, &images.url("b")).await.expect(500).ids()[0], "VRM0012");
@@ -120,7 +122,7 @@ async fn an_insert_that_seems_to_fail_may_have_worked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ejected_slot_may_read_as_inserted_for_a_while_and_the_next_insert_may_break() {
     let images = Images::start().await;
-    let fleet = Fleet::builder().time_scale(40).bmc("127.62.3.6", "R660").start().await.unwrap();
+    let fleet = Fleet::builder().time_scale(10).bmc("127.62.3.6", "R660").start().await.unwrap();
     let client = Client::basic(&fleet, "127.62.3.6");
     fleet
         .control()
