@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use helix_agent::deploy::session::Ending;
+use helix_agent::deploy::session::{Ending, Pace};
 use helix_agent::machine::root::Root;
 use helix_agent::node::config::Config;
 use helix_agent::node::run::{Home, ThisMachine};
@@ -96,7 +96,7 @@ fn main() -> anyhow::Result<ExitCode> {
                 (None, None) => Choice::Nvml,
             };
             let mut machine = ThisMachine::new(chosen.open(std::env::current_exe()?)?);
-            runtime()?.block_on(helix_agent::node::run::forever(&Home::from(&config), &mut machine));
+            runtime()?.block_on(helix_agent::node::run::forever(&Home::from(&config), &mut machine, Pace::default()));
             Ok(ExitCode::SUCCESS)
         }
         Mode::Simulate { state, time_scale } => {

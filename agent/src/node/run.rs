@@ -18,6 +18,7 @@ use super::credentials::{CredentialError, Credentials, Membership};
 use super::report;
 use crate::controller::{CallError, Controller};
 use crate::deploy::failure::chain;
+use crate::deploy::session::Pace;
 use crate::machine;
 use crate::machine::infiniband::Ports;
 use crate::machine::root::Root;
@@ -129,12 +130,14 @@ impl TurnError {
 }
 
 /// Joins when needed, then reports until the process ends.
-pub async fn forever(home: &Home, subject: &mut impl Subject) {
+///
+/// Pauses after failures go by `pace`; the interval of reports is the controller's and is kept as it is.
+pub async fn forever(home: &Home, subject: &mut impl Subject, pace: Pace) {
     let mut pause = SHORTEST_PAUSE;
     loop {
         let Err(error) = member(home, subject, &mut pause).await;
-        let wait = error.pause(pause);
-        tracing::warn!("{}; next try in {} s", chain(&error), wait.as_secs());
+        let wait = pace.wait(error.pause(pause));
+        tracing::warn!("{}; next try in {:.0} s", chain(&error), wait.as_secs_f64());
         tokio::time::sleep(jittered(wait)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }

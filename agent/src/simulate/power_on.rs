@@ -175,7 +175,7 @@ pub async fn from_disk(world: World, node: String, machine: Machine) {
         credentials: Credentials::at(memory.agent_folder()),
     };
     let mut system = RunningSystem::new(machine, &installed, &first, running, world.time_scale);
-    run::forever(&home, &mut system).await;
+    run::forever(&home, &mut system, world.pace()).await;
 }
 
 async fn agent_program_is_there(http: &reqwest::Client, url: &str) -> Result<(), String> {
