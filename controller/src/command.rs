@@ -87,6 +87,8 @@ enum CommandError {
     Runtime(#[source] std::io::Error),
     #[error("cannot write to standard output")]
     Output(#[source] std::io::Error),
+    #[error("helixd would not start like this: {0} of the lines above begin with ERROR")]
+    Check(usize),
 }
 
 /// Runs `helixd` with the process's own arguments and environment.
@@ -122,10 +124,25 @@ fn configuration(settings: &Settings) -> Result<Loaded, crate::config::ConfigErr
     load(file.as_deref(), std::env::vars().filter(|(name, _)| name != "HELIXD_CONFIG"), &flags)
 }
 
+/// Prints what is in force, then what is not right. What keeps `serve` from starting is a failure, the rest is not.
+fn check(loaded: &Loaded, bmcs: &[IpAddr]) -> Result<(), CommandError> {
+    let mut text = report::report(loaded, bmcs);
+    let findings = report::findings(&loaded.config);
+    for (word, lines) in [("WARNING", &findings.warnings), ("ERROR", &findings.errors)] {
+        for line in lines {
+            text.push_str(&format!("{word}: {line}\n"));
+        }
+    }
+    std::io::stdout().write_all(text.as_bytes()).map_err(CommandError::Output)?;
+    match findings.errors.len() {
+        0 => Ok(()),
+        count => Err(CommandError::Check(count)),
+    }
+}
+
 fn run(command: Command, loaded: Loaded, hooks: Hooks) -> Result<(), CommandError> {
     if let Command::CheckConfig { bmc } = command {
-        let text = report::report(&loaded, &bmc);
-        return std::io::stdout().write_all(text.as_bytes()).map_err(CommandError::Output);
+        return check(&loaded, &bmc);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::Runtime)?;
     let config = loaded.config;

@@ -243,13 +243,27 @@ fn a_wrong_configuration_ends_with_2_and_is_told_with_its_line() {
 
 #[test]
 fn check_config_prints_what_is_in_force_and_where_it_comes_from() {
+    if !postgres_is_there() {
+        return;
+    }
     let site = Site::new();
     let output = site.run(&["check-config", "--bmc", "127.20.0.9", "--set", "media.advertise=127.20.0.0/16=10.0.2.2"]);
     assert!(output.status.success(), "{}", said(&output));
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(printed.contains("api.listen = 127.0.0.1:0\n    from: HELIXD_API__LISTEN"), "{printed}");
     assert!(printed.contains("for the BMC 127.20.0.9: media http://10.0.2.2:0/media/…"), "{printed}");
+    assert!(printed.contains("WARNING: media.agent_binary is not set"), "{printed}");
     assert!(!site.data_dir.exists(), "a check makes nothing");
+}
+
+#[test]
+fn check_config_fails_on_what_would_keep_it_from_starting() {
+    let site = Site::new();
+    let output = site.run(&["check-config", "--set", "api.certificate=/nonexistent/site.pem"]);
+    assert_eq!(output.status.code(), Some(1));
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(printed.contains("ERROR: api.certificate and api.certificate_key belong together"), "{printed}");
+    assert!(said(&output).contains("begin with ERROR"), "{}", said(&output));
 }
 
 #[test]

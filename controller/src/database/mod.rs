@@ -99,6 +99,20 @@ impl Database {
     }
 }
 
+/// What would keep the private Postgres from starting in this folder, without starting anything; nothing when a server of
+/// the site is configured, for that is told by asking it.
+///
+/// # Errors
+/// See [`DatabaseError`].
+pub fn check(config: &Config) -> Result<(), DatabaseError> {
+    if config.database.url.is_some() {
+        return Ok(());
+    }
+    binaries::find(&config.data_dir.join("postgres"))?;
+    account::find()?;
+    Ok(())
+}
+
 fn connect(at: &str, source: sqlx::Error) -> DatabaseError {
     DatabaseError::Connect { at: at.to_owned(), source }
 }

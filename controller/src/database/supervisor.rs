@@ -35,6 +35,7 @@ const EXPECTED: &[&str] = &[
     "the database system is shutting down",
     "the database system is not yet accepting connections",
     "terminating connection due to administrator command",
+    "terminating connection due to unexpected postmaster exit",
 ];
 
 /// What is run again and again.

@@ -212,6 +212,19 @@ async fn a_database_of_a_newer_helix_is_refused_in_one_clear_line(db: PgPool) {
     assert!(error.to_string().contains("schema 9999"), "{error}");
 }
 
+#[sqlx::test(migrations = "../migrations")]
+async fn a_server_of_the_site_is_used_and_left_running(db: PgPool) {
+    let name: String = sqlx::query_scalar("select current_database()").fetch_one(&db).await.unwrap();
+    let mut url = url::Url::parse(&std::env::var("DATABASE_URL").unwrap()).unwrap();
+    url.set_path(&name);
+    let mut config = config(Path::new("/nonexistent"));
+    config.database.url = Some(url.to_string().into());
+    let database = Database::open(&config, Path::new("/nonexistent")).await.unwrap();
+    assert_eq!(migrate::migrate(&database.pool).await.unwrap(), 0);
+    database.close().await;
+    sqlx::query("select 1").execute(&db).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_server_that_cannot_be_reached_is_named_without_its_password() {
     let mut config = config(Path::new("/nonexistent"));
