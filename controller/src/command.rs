@@ -62,6 +62,8 @@ enum Command {
         #[arg(long, value_name = "ADDRESS")]
         bmc: Vec<IpAddr>,
     },
+    /// Print the description of the API (OpenAPI).
+    Openapi,
     /// Help for who sits at this machine.
     Admin {
         #[command(subcommand)]
@@ -97,6 +99,13 @@ pub fn main(hooks: Hooks) -> ExitCode {
     // A second provider cannot be there: this is the first thing that the process does.
     drop(rustls::crypto::ring::default_provider().install_default());
     let line = CommandLine::parse();
+    if matches!(line.command, Command::Openapi) {
+        // Needs neither configuration nor database: it says what this version is.
+        return match std::io::stdout().write_all(crate::http::openapi().as_bytes()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
     let loaded = match configuration(&line.settings) {
         Ok(loaded) => loaded,
         Err(error) => {
@@ -175,7 +184,7 @@ fn run(command: Command, loaded: Loaded, hooks: Hooks) -> Result<(), CommandErro
                 let password = password.map_err(ServeError::from)?;
                 println!("new password of {user}: {}", password.expose_secret());
             }
-            Command::CheckConfig { .. } => {}
+            Command::CheckConfig { .. } | Command::Openapi => {}
         }
         Ok(())
     })

@@ -8,6 +8,6 @@ mod create;
 mod power;
 mod run;
 
-pub(crate) use self::create::create;
+pub(crate) use self::create::{Created, create};
 pub(crate) use self::power::{PowerInput, title as power_title};
 pub use self::run::run;

@@ -6,11 +6,10 @@ use helix_api::enrol::{EnrolRequest, RefusedLine};
 use redfish_client::{BmcAddress, Fingerprint};
 use serde_json::json;
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use super::item::Input;
 use super::line::{self, GoodLine};
-use crate::bulk;
+use crate::bulk::{self, Created};
 use crate::store::bulks::NewItem;
 use crate::store::{StoreError, credentials, nodes};
 
@@ -18,7 +17,7 @@ use crate::store::{StoreError, credentials, nodes};
 #[derive(Debug)]
 pub(crate) struct Accepted {
     /// Absent for a dry run, or when no line is good.
-    pub(crate) bulk: Option<Uuid>,
+    pub(crate) bulk: Option<Created>,
     pub(crate) refused: Vec<RefusedLine>,
     pub(crate) new_bmcs: usize,
     pub(crate) known_bmcs: usize,
@@ -109,7 +108,7 @@ async fn make(
     good: Vec<GoodLine>,
     refused: &[RefusedLine],
     fingerprints: &Fingerprints,
-) -> Result<Uuid, StoreError> {
+) -> Result<Created, StoreError> {
     let source = request.source.as_deref().unwrap_or("a list");
     let title = format!("Enrol {} BMC{} from {source}", good.len(), if good.len() == 1 { "" } else { "s" });
     let kept = json!({ "source": source, "inspect": request.inspect });
@@ -146,6 +145,6 @@ async fn make(
             item.position = i32::try_from(place + 1).unwrap_or(i32::MAX);
         }
     }
-    crate::store::bulks::insert_items(conn, bulk, &items).await?;
+    crate::store::bulks::insert_items(conn, bulk.id, &items).await?;
     Ok(bulk)
 }

@@ -50,13 +50,13 @@ pub(crate) async fn certificate(app: &App, target: &Target<'_>) -> Result<redfis
     let tls = app.bmcs.tls().map_err(|error| Failure::new(error.code(), error.to_string()))?;
     let pin = target.expected.or(target.pinned).map_or(Pin::Unknown, Pin::Sha256);
     let begun = Instant::now();
-    let probe = Client::probe(tls, &target.address, pin).await.map_err(|error| match error {
-        RedfishError::CertificateChanged { pinned, seen, .. } => {
-            let why = if target.expected.is_some() { "which was given for it" } else { "which is pinned" };
-            Failure::certificate(&pinned.to_string(), &seen.to_string(), why)
+    let probe = match Client::probe(tls, &target.address, pin).await {
+        Ok(probe) => probe,
+        Err(RedfishError::CertificateChanged { pinned, seen, .. }) => {
+            return Err(changed(app, target, &pinned.to_string(), &seen.to_string()).await?.into());
         }
-        other => Failure::redfish(&other, &target.address, begun.elapsed()),
-    })?;
+        Err(other) => return Err(Failure::redfish(&other, &target.address, begun.elapsed()).into()),
+    };
     let mut conn = app.db.acquire().await?;
     if target.pinned != Some(probe.fingerprint) {
         bmcs::trust(&mut conn, target.bmc, &probe.fingerprint.0).await?;
@@ -64,6 +64,20 @@ pub(crate) async fn certificate(app: &App, target: &Target<'_>) -> Result<redfis
     // It answers: an open breaker closes.
     bmcs::contact(&mut conn, target.bmc).await?;
     Ok(probe)
+}
+
+/// Another certificate than the pinned one stops contact until a person has looked; one that only differs from a list does
+/// not.
+async fn changed(app: &App, target: &Target<'_>, pinned: &str, seen: &str) -> Result<Failure, Ended> {
+    if target.expected.is_some() {
+        return Ok(Failure::certificate(pinned, seen, "which was given for it"));
+    }
+    let failure = Failure::certificate(pinned, seen, "which is pinned");
+    let mut conn = app.db.acquire().await?;
+    bmcs::stop(&mut conn, target.bmc, "certificate_changed", &failure.message).await?;
+    drop(conn);
+    app.bmcs.forget(target.bmc).await;
+    Ok(failure)
 }
 
 /// Looks, logs in, and reads which machine it is.

@@ -14,6 +14,7 @@ use super::settle;
 use crate::app::App;
 use crate::store::bmcs::{self, BmcRow, NewBmc};
 use crate::store::bulks::{Claimed, Outcome};
+use crate::store::nodes::Known;
 use crate::store::{StoreError, credentials, nodes};
 
 /// An iDRAC counts refused logins within a minute (`IPBlocking.1.FailWindow`); after that, a person who asks again gets
@@ -66,7 +67,7 @@ async fn enrol(app: &Arc<App>, item: &Claimed) -> Result<(), Ended> {
     let expected: Option<Fingerprint> = input.fingerprint.as_deref().and_then(|text| text.parse().ok());
     let row = bmc(app, line, credential.id).await?;
     let node = nodes::of_bmc(&app.db, row.id).await?;
-    may_try(app, item, &row, &line.credential, node.is_some(), expected.is_some()).await?;
+    may_try(app, item, &row, &line.credential, node.as_ref(), expected.is_some()).await?;
     let pinned = row.certificate_sha256.as_deref().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()).map(Fingerprint);
     let target = Target {
         bmc: row.id,
@@ -76,7 +77,12 @@ async fn enrol(app: &Arc<App>, item: &Claimed) -> Result<(), Ended> {
         expected: expected.filter(|_| node.is_none() || pinned.is_none()),
         credential: &line.credential,
     };
-    let identity = identify::identify(app, &target).await?;
+    let identity = identify::identify(app, &target).await.map_err(|ended| match ended {
+        Ended::Failed(failure) if failure.code == "certificate_changed" && failure.next.is_none() => {
+            failure.next(certificate_next(node.as_ref())).into()
+        }
+        other => other,
+    })?;
     settle::settle(app, item, &input, row.id, &credential.name, &identity).await
 }
 
@@ -108,7 +114,7 @@ async fn may_try(
     item: &Claimed,
     row: &BmcRow,
     credential: &str,
-    has_node: bool,
+    node: Option<&Known>,
     certificate_given: bool,
 ) -> Result<(), Ended> {
     match row.stopped_code.as_deref() {
@@ -127,10 +133,23 @@ async fn may_try(
             Ok(())
         }
         // Without a node nothing hangs on the old certificate but the pin, and a person has just named the new one.
-        Some("certificate_changed") if !has_node && certificate_given => Ok(()),
+        Some("certificate_changed") if node.is_none() && certificate_given => Ok(()),
         Some(code) => {
             let failure = Failure::new(code, row.stopped_reason.clone().unwrap_or_default());
-            Err(failure.next("helixctl node list").into())
+            let next = match (code, node) {
+                ("certificate_changed", node) => certificate_next(node),
+                (_, Some(node)) => format!("helixctl node remove {} --no-contact, then enrol again", node.name),
+                (_, None) => "Look at the BMC, then enrol again.".to_owned(),
+            };
+            Err(failure.next(next).into())
         }
+    }
+}
+
+/// How a person accepts another certificate.
+fn certificate_next(node: Option<&Known>) -> String {
+    match node {
+        Some(node) => format!("If it is right: helixctl node trust {} --fingerprint SHA256", node.name),
+        None => "If it is right: enrol with --fingerprints FILE that names the new certificate.".to_owned(),
     }
 }

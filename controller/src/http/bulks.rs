@@ -66,7 +66,7 @@ async fn find(db: &PgPool, reference: &str) -> Answer<BulkRow> {
         Filter { id: reference.parse().ok(), public_id: public_id.as_ref().map(PublicId::as_str), before: None };
     let unknown = || {
         Refused::not_found("bulk_unknown", format!("There is no bulk action \"{reference}\"."))
-            .next("helixctl api GET /bulks")
+            .next("helixctl bulk list")
     };
     if filter.id.is_none() && filter.public_id.is_none() {
         return Err(unknown());

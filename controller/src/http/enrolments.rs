@@ -39,17 +39,16 @@ pub(crate) async fn create(
     }
     let mut tx = app.db.begin().await?;
     let accepted = enrol::accept(&mut tx, &request, &actor.name).await?;
-    if let Some(id) = accepted.bulk {
-        let bulk = id.to_string();
+    if let Some(made) = &accepted.bulk {
         let detail = json!({
             "source": request.source, "new": accepted.new_bmcs, "known": accepted.known_bmcs,
             "refused": accepted.refused.len(), "inspect": request.inspect,
         });
-        actor.record(&mut *tx, "enrolment.create", ("bulk", bulk.clone(), &bulk), detail).await?;
+        actor.record(&mut *tx, "enrolment.create", ("bulk", made.id.to_string(), &made.public_id), detail).await?;
     }
     tx.commit().await?;
     let bulk = match accepted.bulk {
-        Some(id) => Some(bulks::by_id(&app.db, id).await?),
+        Some(made) => Some(bulks::by_id(&app.db, made.id).await?),
         None => None,
     };
     let status = if bulk.is_some() { StatusCode::ACCEPTED } else { StatusCode::OK };

@@ -31,23 +31,29 @@ pub(crate) async fn create(
     let nodes = selection::to_act_on(&app.db, &request.selection).await?;
     let title = format!("Inspect {}", counted(nodes.len()));
     let mut tx = app.db.begin().await?;
-    let id = bulk::create(&mut tx, "inspect", &title, &actor.name, &json!(request.selection)).await?;
+    let made = bulk::create(&mut tx, "inspect", &title, &actor.name, &json!(request.selection)).await?;
     let mut items = Vec::with_capacity(nodes.len());
     for (place, node) in nodes.iter().enumerate() {
         let new = NewWorkflow {
             kind: WorkflowKind::Inspect,
             node_id: node.id,
             plan: plan::inspect(),
-            bulk_id: Some(id),
+            bulk_id: Some(made.id),
             created_by: actor.name.clone(),
         };
         items.push(start(&mut tx, place, &node.name, new).await?);
     }
-    bulks::insert_items(&mut *tx, id, &items).await?;
-    let name = id.to_string();
-    actor.record(&mut *tx, "inspection.create", ("bulk", name.clone(), &name), json!({ "nodes": nodes.len() })).await?;
+    bulks::insert_items(&mut *tx, made.id, &items).await?;
+    actor
+        .record(
+            &mut *tx,
+            "inspection.create",
+            ("bulk", made.id.to_string(), &made.public_id),
+            json!({ "nodes": nodes.len() }),
+        )
+        .await?;
     tx.commit().await?;
-    Ok((StatusCode::ACCEPTED, Json(bulk_pages::by_id(&app.db, id).await?)))
+    Ok((StatusCode::ACCEPTED, Json(bulk_pages::by_id(&app.db, made.id).await?)))
 }
 
 /// `1 node`, `19 nodes`.

@@ -164,8 +164,6 @@ async fn try_contact(app: &Arc<App>, id: uuid::Uuid) -> Answer<()> {
             // A probe that fails is not noted by the pool.
             if failure.code == "bmc_unreachable" || failure.code == "not_redfish" {
                 bmcs::failed(&mut conn, row.bmc_id, &failure.message, REST_SECONDS).await?;
-            } else if failure.code == "certificate_changed" && row.stopped_code.is_none() {
-                bmcs::stop(&mut conn, row.bmc_id, "certificate_changed", &failure.message).await?;
             }
             Ok(())
         }

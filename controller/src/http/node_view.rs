@@ -61,7 +61,7 @@ fn stopped(row: &NodeRow) -> Option<ContactStopped> {
         "wrong_password" => vec![
             format!("helixctl credential set {}", row.credential.as_deref().unwrap_or("NAME")),
             format!("helixctl node edit {name} --credential OTHER"),
-            format!("helixctl api POST /nodes/{name}/contact     try the same password again, at your own risk"),
+            format!("helixctl node contact {name}     tries the same password again"),
         ],
         "certificate_changed" => vec![
             "Compare the fingerprint with the one that the BMC itself shows.".to_owned(),

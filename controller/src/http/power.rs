@@ -31,7 +31,7 @@ pub(crate) async fn create(
     let mut tx = app.db.begin().await?;
     let under_way: std::collections::HashMap<_, _> =
         bulks::open_power_nodes(&mut *tx, &ids).await?.into_iter().collect();
-    let id = bulk::create(&mut tx, "power", &title, &actor.name, &json!(request)).await?;
+    let made = bulk::create(&mut tx, "power", &title, &actor.name, &json!(request)).await?;
     let input = serde_json::to_value(PowerInput { action: request.action, before: None })?;
     let items: Vec<NewItem> = nodes
         .iter()
@@ -51,16 +51,15 @@ pub(crate) async fn create(
                     state: "refused".to_owned(),
                     code: Some("power_under_way".to_owned()),
                     message: Some(format!("{other} is switching the power of {} already", node.name)),
-                    next: Some(format!("helixctl api GET /bulks/{other}")),
+                    next: Some(format!("helixctl bulk show {other}")),
                     ..item
                 },
             }
         })
         .collect();
-    bulks::insert_items(&mut *tx, id, &items).await?;
-    let name = id.to_string();
+    bulks::insert_items(&mut *tx, made.id, &items).await?;
     let detail = json!({ "action": request.action, "nodes": nodes.len() });
-    actor.record(&mut *tx, "power.create", ("bulk", name.clone(), &name), detail).await?;
+    actor.record(&mut *tx, "power.create", ("bulk", made.id.to_string(), &made.public_id), detail).await?;
     tx.commit().await?;
-    Ok((StatusCode::ACCEPTED, Json(bulk_pages::by_id(&app.db, id).await?)))
+    Ok((StatusCode::ACCEPTED, Json(bulk_pages::by_id(&app.db, made.id).await?)))
 }

@@ -324,7 +324,7 @@ async fn begin(app: &App, actor: &Actor, set: &PlanRow, planned: Vec<NodePlan>) 
     if !plans::take(&mut *tx, set.id, app.clock.now()).await? {
         return Err(used(&set.public_id));
     }
-    let id = bulk::create(&mut tx, "provision", &title, &actor.name, &json!({ "plan": set.public_id })).await?;
+    let made = bulk::create(&mut tx, "provision", &title, &actor.name, &json!({ "plan": set.public_id })).await?;
     let tags: Vec<String> = planned.iter().map(|node| node.service_tag.clone()).collect();
     let known: HashMap<String, nodes::Names> = nodes::by_any_name(&mut *tx, &[], &[], &tags, &[])
         .await?
@@ -348,16 +348,15 @@ async fn begin(app: &App, actor: &Actor, set: &PlanRow, planned: Vec<NodePlan>) 
             kind: WorkflowKind::Provision,
             node_id: node.id,
             plan: planned.plan,
-            bulk_id: Some(id),
+            bulk_id: Some(made.id),
             created_by: actor.name.clone(),
         };
         items.push(start(&mut tx, place, &node.name, new).await?);
     }
-    bulks::insert_items(&mut *tx, id, &items).await?;
+    bulks::insert_items(&mut *tx, made.id, &items).await?;
     let started = items.iter().filter(|item| item.state == "running").count();
     let detail = json!({ "plan": set.public_id, "nodes": items.len(), "started": started });
-    let name = id.to_string();
-    actor.record(&mut *tx, "provision.create", ("bulk", name.clone(), &name), detail).await?;
+    actor.record(&mut *tx, "provision.create", ("bulk", made.id.to_string(), &made.public_id), detail).await?;
     tx.commit().await?;
-    Ok(id)
+    Ok(made.id)
 }

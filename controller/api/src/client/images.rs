@@ -1,6 +1,7 @@
 //! OS images: lists, import from a URL, upload of a file with progress.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -57,12 +58,20 @@ impl Client {
             |error: &std::io::Error| ApiError::File { path: path.display().to_string(), reason: error.to_string() };
         let file = tokio::fs::File::open(path).await.map_err(|error| unreadable(&error))?;
         let total = file.metadata().await.map_err(|error| unreadable(&error))?.len();
+        progress(0, total);
+        let progress = Arc::new(progress);
+        // Told when a piece is handed over: the connection asks for no more than `total`, so there is no call after the last.
         let chunks = stream::try_unfold((file, 0_u64), move |(mut file, sent)| {
-            progress(sent, total);
+            let progress = Arc::clone(&progress);
             async move {
                 let mut buffer = Vec::with_capacity(CHUNK_BYTES);
                 let count = (&mut file).take(CHUNK_BYTES as u64).read_to_end(&mut buffer).await?;
-                Ok::<_, std::io::Error>((count > 0).then(|| (Bytes::from(buffer), (file, sent + count as u64))))
+                if count == 0 {
+                    return Ok::<_, std::io::Error>(None);
+                }
+                let sent = sent + count as u64;
+                progress(sent, total);
+                Ok(Some((Bytes::from(buffer), (file, sent))))
             }
         });
         let call = self

@@ -90,6 +90,8 @@ async fn a_changed_certificate_stops_contact_until_a_person_trusts_it(db: sqlx::
     assert_eq!(item.code.as_deref(), Some("certificate_changed"));
     let message = item.message.unwrap();
     assert!(message.starts_with("certificate changed: it shows ") && message.contains(&old), "{message}");
+    assert_eq!(item.next.as_deref(), Some("If it is right: helixctl node trust gpu-1 --fingerprint SHA256"));
+    assert_eq!(stage.node("gpu-1").await.node.bmc.stopped.unwrap().code, "certificate_changed");
     let path = "/api/v1/nodes/gpu-1/trust";
     let wrong = stage.api.post(path, &json!({ "fingerprint": "ab".repeat(32) })).await.problem();
     assert_eq!((wrong.status, wrong.code.as_str()), (409, "fingerprint_differs"));

@@ -1,6 +1,7 @@
 //! The API as a client sees it: requests through the router, over a real Postgres.
 
 mod access;
+mod client;
 mod description;
 mod enrolment;
 mod idempotency;
