@@ -7,11 +7,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+use helix_api::node::{PowerAction, PowerRequest};
+use helix_api::select::Selection;
 use helix_inventory::words::{Lifecycle, WorkflowState};
 use helix_tests::crash::mark;
 use tokio::time::Instant;
 
-use crate::site::{Site, media_or_skip};
+use crate::site::{LIMIT, Site, media_or_skip};
 
 /// Some forty deaths with a start of two or three seconds each, and the provision itself.
 const RUN_LIMIT: Duration = Duration::from_secs(900);
@@ -38,6 +40,11 @@ async fn run(only: Option<&str>) -> anyhow::Result<BTreeSet<String>> {
     let mut site = Site::start(&["R660"]).await?;
     site.enrol_all().await?;
     site.import_image(&media).await?;
+    // A host that is on has to be switched off first: those points count, too.
+    let node = site.node().await?;
+    let request = PowerRequest { selection: Selection::one(&node.id), action: PowerAction::On };
+    site.finished(&site.client.power(&request).await?).await?;
+    site.fleet.until("the host on", site.address(0), LIMIT, |bmc| bmc["state"]["boot_progress"] == "OSRunning").await?;
     site.controller.process.stop()?;
     let before = site.fleet.bmc(site.address(0)).await?["counters"].clone();
 
