@@ -28,7 +28,7 @@ pub enum ImageError {
     InUse { name: String, workflows: u32 },
     #[error("image {name} is not ready: {state}")]
     NotReady { name: String, state: String },
-    #[error("the download does not match its checksum: expected {expected}, got {found} over {bytes} bytes")]
+    #[error("the file does not match its checksum: expected {expected}, got {found} over {bytes} bytes")]
     ChecksumMismatch { expected: String, found: String, bytes: u64 },
     #[error("the image is incomplete: {0}")]
     Truncated(String),

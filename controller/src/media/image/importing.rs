@@ -308,9 +308,10 @@ impl Import {
 
     /// Ends the import with words, and leaves nothing else.
     pub(super) async fn fail(&self, error: &ImageError) {
-        self.settled.store(true, Ordering::Relaxed);
         self.meter.stop();
+        // A client that went away takes this call along while it waits for the database: then `drop` notes it.
         note_failure(&self.app, self.id, &self.name, error).await;
+        self.settled.store(true, Ordering::Relaxed);
     }
 }
 

@@ -208,6 +208,29 @@ async fn an_upload_that_breaks_off_leaves_words_and_no_bytes(db: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn a_client_that_goes_away_while_its_failure_is_noted_leaves_no_import_behind(db: PgPool) {
+    let test = app(db).await;
+    let (sender, body) = futures::channel::mpsc::unbounded::<Result<Bytes, std::io::Error>>();
+    let app = Arc::clone(&test.app);
+    let uploading = tokio::spawn(async move { upload(&app, new("gone"), None, body).await });
+    fixture::until("the upload to begin", async || show(&test.app.db, "gone").await.is_ok()).await;
+    let mut lock = test.app.db.begin().await.unwrap();
+    sqlx::query("select 1 from images for update").execute(&mut *lock).await.unwrap();
+    sender.unbounded_send(Err(std::io::Error::other("connection reset"))).unwrap();
+    fixture::until("the failure to wait for its row", async || {
+        let waiting = "select exists (select 1 from pg_stat_activity
+            where datname = current_database() and wait_event_type = 'Lock')";
+        sqlx::query_scalar(waiting).fetch_one(&test.app.db).await.unwrap()
+    })
+    .await;
+    uploading.abort();
+    assert!(uploading.await.unwrap_err().is_cancelled());
+    lock.commit().await.unwrap();
+    fixture::until("the row to say so", async || show(&test.app.db, "gone").await.unwrap().state == "failed").await;
+    assert!(left(&test).is_empty());
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn a_name_is_taken_by_an_image_and_free_again_after_a_failure(db: PgPool) {
     let test = app(db).await;
     let Some(raw) = Disk::new().bytes() else { return };
