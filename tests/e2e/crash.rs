@@ -44,7 +44,9 @@ async fn run(only: Option<&str>) -> anyhow::Result<BTreeSet<String>> {
     let node = site.node().await?;
     let request = PowerRequest { selection: Selection::one(&node.id), action: PowerAction::On };
     site.finished(&site.client.power(&request).await?).await?;
-    site.fleet.until("the host on", site.address(0), LIMIT, |bmc| bmc["state"]["boot_progress"] == "OSRunning").await?;
+    site.fleet
+        .until("the host through POST", site.address(0), LIMIT, |bmc| bmc["state"]["server_status"] == "OutOfPOST")
+        .await?;
     site.controller.process.stop()?;
     let before = site.fleet.bmc(site.address(0)).await?["counters"].clone();
 

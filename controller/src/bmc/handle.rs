@@ -1,9 +1,8 @@
 //! One BMC's client, which notes how its calls went: contact, breaker, a changed certificate.
 
 use std::ops::Deref;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use redfish_client::{Class, Client, RedfishError};
 use sqlx::PgPool;
@@ -16,6 +15,10 @@ use crate::store::{StoreError, bmcs};
 /// First rest of a BMC that did not answer; doubles each time. Shorter than a step's first back-off, so that the next
 /// attempt finds the breaker closed.
 const FIRST_REST: Duration = Duration::from_secs(2);
+
+/// The row is told at most this often that a BMC answers: people see the age of the last contact in seconds, and a row a
+/// call would cost more than the call.
+const NOTE_EVERY: Duration = Duration::from_secs(10);
 
 /// Longest rest: a dead BMC then costs one connect a minute, and one that comes back is noticed within that.
 const LONGEST_REST: Duration = Duration::from_secs(60);
@@ -34,8 +37,8 @@ pub struct Bmc {
     pub(super) failures: i32,
     /// A pin was stored for this client.
     pub(super) pinned: bool,
-    /// Whether the row was told that the BMC answers, since the client was taken.
-    pub(super) noted: Arc<AtomicBool>,
+    /// When the row was last told that the BMC answers.
+    pub(super) noted: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Deref for Bmc {
@@ -66,17 +69,31 @@ impl Bmc {
     pub async fn told<T>(&self, result: Result<T, RedfishError>) -> Result<T, BmcError> {
         match result {
             Ok(value) => {
-                if !self.noted.swap(true, Ordering::Relaxed) {
+                if self.due_for_a_note() {
                     self.logged(self.answered().await);
                 }
                 Ok(value)
             }
             Err(error) => {
-                self.noted.store(false, Ordering::Relaxed);
+                self.forget_the_note();
                 self.logged(self.note(&error).await);
                 Err(BmcError::Redfish { node: self.node.clone(), source: Box::new(error) })
             }
         }
+    }
+
+    /// Whether it is time to tell the row again; if so, it counts as told.
+    fn due_for_a_note(&self) -> bool {
+        let mut noted = self.noted.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let due = noted.is_none_or(|at| at.elapsed() >= NOTE_EVERY);
+        if due {
+            *noted = Some(Instant::now());
+        }
+        due
+    }
+
+    fn forget_the_note(&self) {
+        *self.noted.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
     }
 
     async fn answered(&self) -> Result<(), StoreError> {

@@ -4,9 +4,8 @@
 //! hand is still made from the right address, certificate and credential.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use redfish_client::{BmcAddress, Client, Credentials, Fingerprint, Limits, Pin, Tls};
@@ -43,7 +42,7 @@ struct MadeFrom {
 struct Kept {
     client: Client,
     made_from: MadeFrom,
-    noted: Arc<AtomicBool>,
+    noted: Arc<Mutex<Option<Instant>>>,
     /// Contact was stopped for a wrong password when this was made, and the credential is another one now.
     leftover: Option<String>,
 }
@@ -102,7 +101,7 @@ impl BmcPool {
         }
         let client = self.make(&dial, &node, address)?;
         let leftover = dial.session_uri.clone().filter(|_| dial.session_instance == Some(self.instance));
-        let noted = Arc::new(AtomicBool::new(false));
+        let noted = Arc::new(Mutex::new(None));
         let handle = self.handle(&dial, node, client.clone(), noted.clone());
         let other = {
             let mut kept = self.lock();
@@ -170,10 +169,10 @@ impl BmcPool {
         Some(self.handle(dial, node.to_owned(), entry.client.clone(), entry.noted.clone()))
     }
 
-    fn handle(&self, dial: &Dial, node: String, client: Client, noted: Arc<AtomicBool>) -> Bmc {
+    fn handle(&self, dial: &Dial, node: String, client: Client, noted: Arc<Mutex<Option<Instant>>>) -> Bmc {
         // An open breaker must be closed by the next answer, whatever was noted before.
         if dial.failures > 0 {
-            noted.store(false, std::sync::atomic::Ordering::Relaxed);
+            *noted.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
         }
         Bmc {
             client,
