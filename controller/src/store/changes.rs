@@ -88,13 +88,15 @@ pub async fn head(db: impl PgExecutor<'_>) -> Result<(Cursor, bool), StoreError>
     Ok((Cursor { transaction: row.transaction.unwrap_or_default(), id: row.id.unwrap_or_default() }, row.more))
 }
 
-/// Whether the feed still holds everything after a place; when not, the client must read anew.
+/// Whether the feed still holds everything after a place; when not, the client must read anew. The beginning of the feed
+/// (a head is told as that while no row can be read yet) is reached as long as the first row was not dropped.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn reaches_back_to(db: impl PgExecutor<'_>, cursor: Cursor) -> Result<bool, StoreError> {
     Ok(sqlx::query_scalar!(
-        "select exists (select from changes where (transaction, id) <= ($1, $2)) as \"reaches!\"",
+        "select exists (select from changes where (transaction, id) <= ($1, $2))
+             or ($1 = 0 and exists (select from changes where id = 1)) as \"reaches!\"",
         cursor.transaction,
         cursor.id
     )
