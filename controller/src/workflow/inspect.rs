@@ -1,6 +1,8 @@
 //! `inspect`: reads a node over Redfish and keeps what it is. One step, no effect on the host.
 //!
-//!     Read hardware
+//! ```text
+//! Read hardware
+//! ```
 //!
 //! Writes nothing to the BMC but login and logout. Six commits a node at most: claim, begin, two for the login, the
 //! hardware, the end.

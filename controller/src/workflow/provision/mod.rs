@@ -1,14 +1,16 @@
 //! `provision`: puts an operating system on a node and brings it into service.
 //!
-//!     Check the plan again      nothing is touched before the facts are still the planned ones
-//!     Power off                 the operating system is asked first, 90 s, then forced
-//!     Insert deploy media       eject, insert, wait until the host can see it
-//!     Boot deploy ramdisk       boot override once, power on, the ramdisk claims with this attempt's token
-//!     Write image               the ramdisk owns it: disk, bytes, read-back, growth, seed, boot entry
-//!     Eject media               the ramdisk powers off first: never under its feet
-//!     Boot from disk            power on in the normal order
-//!     Wait for agent            the new operating system reports
-//!     Validate                  new boot, expected system, then into service
+//! ```text
+//! Check the plan again      nothing is touched before the facts are still the planned ones
+//! Power off                 the operating system is asked first, 90 s, then forced
+//! Insert deploy media       eject, insert, wait until the host can see it
+//! Boot deploy ramdisk       boot override once, power on, the ramdisk claims with this attempt's token
+//! Write image               the ramdisk owns it: disk, bytes, read-back, growth, seed, boot entry
+//! Eject media               the ramdisk powers off first: never under its feet
+//! Boot from disk            power on in the normal order
+//! Wait for agent            the new operating system reports
+//! Validate                  new boot, expected system, then into service
+//! ```
 //!
 //! One step a file. What each effect leaves behind is settled in `settle`; `ending` says what an end means for the node.
 
